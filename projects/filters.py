@@ -1,0 +1,28 @@
+"""Filters of project lists, for the API and the pages."""
+
+from __future__ import annotations
+
+import django_filters
+from django.db.models import QuerySet
+
+from projects.models import Project, ProjectStatus
+
+
+class ProjectFilter(django_filters.FilterSet):
+    """status, owner, task_type exactly; q in name, description and base model; order."""
+
+    status = django_filters.MultipleChoiceFilter(choices=ProjectStatus.choices)
+    owner = django_filters.CharFilter(max_length=200)
+    task_type = django_filters.CharFilter(max_length=100)
+    q = django_filters.CharFilter(method="search", max_length=200, label="Text to find")
+    order = django_filters.OrderingFilter(
+        fields=[("created_at", "created_at"), ("name", "name"), ("updated_at", "updated_at")]
+    )
+
+    class Meta:
+        model = Project
+        fields: list[str] = []
+
+    def search(self, rows: QuerySet[Project], name: str, value: str) -> QuerySet[Project]:  # noqa: ARG002
+        """Keep the projects that contain the text."""
+        return Project.objects.filter(pk__in=rows).matching(value)

@@ -1,0 +1,40 @@
+"""What may be seen of projects, and how they are selected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.db.models import Count, Max, Q, QuerySet
+
+if TYPE_CHECKING:
+    from projects.models import Project
+
+Viewer = AbstractBaseUser | AnonymousUser
+
+
+def is_staff(user: Viewer) -> bool:
+    """Tell whether `user` is an active operator, who sees every project."""
+    return bool(getattr(user, "is_staff", False)) and user.is_active
+
+
+class ProjectQuerySet(QuerySet["Project"]):
+    """Projects; start from `visible_to` wherever a person asks."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Keep the projects that `user` is a member of; operators see all, the inactive none."""
+        if is_staff(user):
+            return self
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(memberships__user=user)
+
+    def with_run_counts(self) -> Self:
+        """Add `run_count` and `last_run_at`."""
+        return self.annotate(run_count=Count("runs"), last_run_at=Max("runs__created_at"))
+
+    def matching(self, text: str) -> Self:
+        """Keep those whose name, description or base model contains `text`."""
+        return self.filter(
+            Q(name__icontains=text) | Q(description__icontains=text) | Q(base_model__icontains=text)
+        )

@@ -1,0 +1,135 @@
+"""What changes projects, members and tokens."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.db import transaction
+from django.utils import timezone
+
+from projects.models import ApiToken, IdempotentAnswer, Membership, Project, ProjectStatus, Role
+from trainhub.errors import Conflict, InvalidInput
+
+EDITABLE_FIELDS = (
+    "name",
+    "description",
+    "objective",
+    "task_type",
+    "base_model",
+    "owner",
+    "tags",
+    "default_hyperparameters",
+    "default_recipe",
+)
+
+
+@transaction.atomic
+def create_project(*, by: Any, values: dict[str, Any]) -> Project:
+    """Create a project whose admin is `by`. `values` holds some of EDITABLE_FIELDS, checked by the caller."""
+    project = Project.objects.create(**_editable(values), created_by=by)
+    Membership.objects.create(project=project, user=by, role=Role.ADMIN)
+    return project
+
+
+def update_project(*, project: Project, values: dict[str, Any]) -> Project:
+    """Change settings; the history keeps the version before. An archived project is not changed (Conflict)."""
+    if project.status == ProjectStatus.ARCHIVED:
+        raise Conflict("The project is archived; restore it first.", status=project.status)
+    for name, value in _editable(values).items():
+        setattr(project, name, value)
+    project.save()
+    return project
+
+
+def _editable(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[name] for name in EDITABLE_FIELDS if name in values}
+
+
+def archive_project(*, project: Project) -> Project:
+    """Archive a project: it can be read, nothing can be launched. Runs that go on are a Conflict."""
+    with transaction.atomic():
+        locked = Project.objects.select_for_update().get(pk=project.pk)
+        going_on = locked.runs.filter(completed_at__isnull=True).count()
+        if going_on:
+            raise Conflict(f"{going_on} runs have not ended; cancel them first.", status=locked.status)
+        return _set_status(locked, ProjectStatus.ARCHIVED)
+
+
+def restore_project(*, project: Project) -> Project:
+    """Take a project out of the archive. Raises Conflict when it is not in it."""
+    if project.status != ProjectStatus.ARCHIVED:
+        raise Conflict("The project is not archived.", status=project.status)
+    return _set_status(project, ProjectStatus.ACTIVE if project.runs.exists() else ProjectStatus.DRAFT)
+
+
+def activate_project(*, project: Project) -> None:
+    """Mark the project active at its first run. Raises Conflict when it is archived.
+
+    Call inside the transaction that creates the run: the row is locked, so that archiving cannot come between.
+    """
+    locked = Project.objects.select_for_update().get(pk=project.pk)
+    if locked.status == ProjectStatus.ARCHIVED:
+        raise Conflict("The project is archived; restore it before launching runs.", status=locked.status)
+    if locked.status == ProjectStatus.DRAFT:
+        _set_status(locked, ProjectStatus.ACTIVE)
+
+
+def _set_status(project: Project, status: ProjectStatus) -> Project:
+    project.status = status
+    project.save()
+    return project
+
+
+def set_member(*, project: Project, username: str, role: Role) -> Membership:
+    """Give a person a role in the project. Raises InvalidInput for an unknown user, Conflict for the last admin."""
+    user = get_user_model().objects.filter(username=username, is_active=True).first()
+    if user is None:
+        raise InvalidInput({"username": ["There is no such active user."]})
+    with transaction.atomic():
+        _lock_members(project)
+        if role != Role.ADMIN:
+            _keep_an_admin(project, without=user)
+        membership, _ = Membership.objects.update_or_create(project=project, user=user, defaults={"role": role})
+    return membership
+
+
+def remove_member(*, project: Project, membership: Membership) -> None:
+    """Take a person out of the project. Raises Conflict for the last admin."""
+    with transaction.atomic():
+        _lock_members(project)
+        _keep_an_admin(project, without=membership.user)
+        membership.delete()
+
+
+def _lock_members(project: Project) -> None:
+    Project.objects.select_for_update().get(pk=project.pk)
+
+
+def _keep_an_admin(project: Project, *, without: Any) -> None:
+    admins = project.memberships.filter(role=Role.ADMIN)
+    if admins.filter(user=without).exists() and not admins.exclude(user=without).exists():
+        raise Conflict("A project keeps at least one admin; name another one first.")
+
+
+def create_token(*, user: Any, name: str, lifetime: timedelta | None = None) -> tuple[ApiToken, str]:
+    """Make an API token; the second value is the token itself, which is never shown again.
+
+    `lifetime` defaults to REST_KNOX["TOKEN_TTL"] (90 days).
+    """
+    expiry = lifetime or settings.REST_KNOX["TOKEN_TTL"]
+    token, secret = ApiToken.objects.create(user=user, expiry=expiry, name=name)
+    return token, secret
+
+
+def revoke_token(*, token: ApiToken) -> None:
+    """Revoke a token; from the next request on it is unknown."""
+    token.delete()
+
+
+def forget_old_answers(*, older_than: timedelta = timedelta(hours=24)) -> int:
+    """Delete kept answers of Idempotency-Keys past their time; returns how many."""
+    deleted, _ = IdempotentAnswer.objects.filter(created_at__lt=timezone.now() - older_than).delete()
+    return deleted

@@ -1,0 +1,1 @@
+"""The runner: a small supervisor beside the trainer on the node. Standard library only."""

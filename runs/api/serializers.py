@@ -1,0 +1,304 @@
+"""Shapes of runs in the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from runs.attempts import is_unreachable
+from runs.lifecycle import TRANSITIONS, Status
+from runs.models import Attempt, Run, RunEvent
+from runs.receipts import cancel_receipt
+from runs.recipes import with_defaults
+from trainhub.api.renderers import api_time
+from trainhub.api.serializers import ParametersField, StrictSerializer, UtcTimeField
+
+MAX_NODES, MAX_GPUS = 10_000, 64
+
+
+class TagSerializer(serializers.Serializer[Any]):
+    """A tag on a checkpoint."""
+
+    value = serializers.CharField()
+    notes = serializers.CharField()
+    applied_at = UtcTimeField()
+    applied_by = serializers.CharField(source="applied_by.username", allow_null=True, default=None)
+
+
+class ProducedArtifactSerializer(serializers.Serializer[Any]):
+    """An artifact as its run shows it."""
+
+    id = serializers.CharField(source="uid")
+    name = serializers.CharField()
+    type = serializers.CharField()
+    step = serializers.IntegerField(allow_null=True)
+    path = serializers.CharField()
+    size_bytes = serializers.IntegerField()
+    sha256 = serializers.CharField(source="digest")
+    state = serializers.CharField()
+    created_at = UtcTimeField()
+    simulated = serializers.BooleanField(source="run.is_simulated")
+    tags = TagSerializer(many=True, source="tags.all")
+
+
+class ReceiptSerializer(serializers.Serializer[Any]):
+    """What a cancel did."""
+
+    requested_at = serializers.DateTimeField()
+    requested_by = serializers.CharField()
+    signalled_at = serializers.DateTimeField(allow_null=True)
+    checkpoint = serializers.DictField(allow_null=True, help_text="id, name, step, size_bytes, sha256, state, is_final")
+    note = serializers.CharField()
+    stopped_at = serializers.DateTimeField(allow_null=True)
+
+
+class EvidenceSerializer(serializers.Serializer[Any]):
+    """What the status rests on."""
+
+    last_heartbeat_at = serializers.DateTimeField(allow_null=True)
+    age_seconds = serializers.FloatField(allow_null=True)
+    is_unreachable = serializers.BooleanField()
+    host = serializers.CharField()
+    attempt = serializers.IntegerField(allow_null=True)
+    phase = serializers.CharField()
+    clock_skew_seconds = serializers.FloatField(allow_null=True)
+
+
+class RunSummarySerializer(serializers.ModelSerializer[Run]):
+    """A run in a list."""
+
+    id = serializers.CharField(source="uid")
+    project_id = serializers.CharField(source="project.uid")
+    simulated = serializers.BooleanField(source="is_simulated")
+    metrics = serializers.SerializerMethodField()
+    created_at = UtcTimeField()
+    started_at = UtcTimeField()
+    updated_at = UtcTimeField()
+    completed_at = UtcTimeField()
+    created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
+    is_unreachable = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Run
+        fields = [
+            "id", "project_id", "name", "status", "reason", "waiting_reason", "is_unreachable", "simulated", "progress",
+            "metrics", "recipe", "executor", "priority", "created_by", "created_at", "started_at", "updated_at",
+            "completed_at",
+        ]  # fmt: skip
+
+    @extend_schema_field(serializers.DictField(child=serializers.FloatField(allow_null=True)))
+    def get_metrics(self, run: Run) -> dict[str, float | None]:
+        """Return the newest value of each metric; null stands for NaN and infinities. System metrics are left out."""
+        newest = run.newest_metrics.all()
+        return {metric.key: metric.value for metric in newest if not metric.key.startswith("system/")}
+
+    def get_is_unreachable(self, run: Run) -> bool:
+        """Tell whether the node of a live run has been silent for too long."""
+        return any(is_unreachable(attempt) for attempt in run.attempts.all())
+
+
+class RunSerializer(RunSummarySerializer):
+    """A run with everything that its page shows, but for telemetry."""
+
+    resumed_from = serializers.CharField(source="resumed_from.uid", allow_null=True, default=None)
+    resumed_from_run = serializers.CharField(source="resumed_from.run.uid", allow_null=True, default=None)
+    reason_text = serializers.CharField()
+    model_parameters = ParametersField()
+    hyperparameters = ParametersField()
+    compute = ParametersField()
+    config = serializers.SerializerMethodField()
+    allowed = serializers.SerializerMethodField()
+    queued_at = UtcTimeField()
+    cancel_requested_at = UtcTimeField()
+    evidence = serializers.SerializerMethodField()
+    receipt = serializers.SerializerMethodField()
+    artifacts = serializers.SerializerMethodField()
+    managed = serializers.BooleanField(source="is_managed")
+
+    class Meta(RunSummarySerializer.Meta):
+        fields = [
+            *RunSummarySerializer.Meta.fields, "description", "managed", "dataset", "model_parameters",
+            "hyperparameters", "config", "compute", "max_restarts", "recipe_digest", "resumed_from", "resumed_from_run",
+            "reason_text", "allowed", "queued_at", "cancel_requested_at", "evidence", "receipt", "artifacts",
+        ]  # fmt: skip
+
+    @extend_schema_field(serializers.DictField(help_text="Both groups of parameters with the recipe's defaults."))
+    def get_config(self, run: Run) -> dict[str, Any]:
+        """Return the parameters as the trainer gets them."""
+        return {
+            group: with_defaults(run.recipe_snapshot.get(group, {}), getattr(run, group))
+            for group in ("model_parameters", "hyperparameters")
+        }
+
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
+    def get_allowed(self, run: Run) -> list[str]:
+        """Return the statuses that may come next."""
+        return sorted(status.value for status in TRANSITIONS[Status(run.status)])
+
+    @extend_schema_field(EvidenceSerializer)
+    def get_evidence(self, run: Run) -> dict[str, Any]:
+        """Return what the status rests on, and how old it is."""
+        return describe_evidence(run)
+
+    @extend_schema_field(ReceiptSerializer(allow_null=True))
+    def get_receipt(self, run: Run) -> dict[str, Any] | None:
+        """Return the receipt of a cancel."""
+        return cancel_receipt(run)
+
+    @extend_schema_field(ProducedArtifactSerializer(many=True))
+    def get_artifacts(self, run: Run) -> list[dict[str, Any]]:
+        """Return the whole artifacts, oldest first."""
+        whole = run.artifacts.whole().with_tags().select_related("run")
+        return list(ProducedArtifactSerializer(whole, many=True).data)
+
+
+def describe_evidence(run: Run) -> dict[str, Any]:
+    """Return the last sign of life of the newest attempt and its age in seconds."""
+    attempt = max(run.attempts.all(), key=lambda item: item.number, default=None)
+    heard = attempt.heartbeat_at if attempt else None
+    return {
+        "last_heartbeat_at": api_time(heard),
+        "age_seconds": round((timezone.now() - heard).total_seconds(), 1) if heard else None,
+        "is_unreachable": is_unreachable(attempt),
+        "host": attempt.host if attempt else "",
+        "attempt": attempt.number if attempt else None,
+        "phase": attempt.phase if attempt else "",
+        "clock_skew_seconds": attempt.clock_skew_seconds if attempt else None,
+    }
+
+
+class ComputeSerializer(StrictSerializer):
+    """What a run asks for."""
+
+    node_count = serializers.IntegerField(min_value=1, max_value=MAX_NODES, required=False)
+    gpus_per_node = serializers.IntegerField(min_value=0, max_value=MAX_GPUS, required=False)
+    gpu_type = serializers.CharField(max_length=100, allow_blank=True, required=False)
+
+
+class RunChangesSerializer(StrictSerializer):
+    """What a resumed or repeated run may have otherwise."""
+
+    name = serializers.CharField(max_length=200, required=False)
+    description = serializers.CharField(max_length=10_000, allow_blank=True, required=False)
+    recipe = serializers.RegexField(r"^[a-z0-9_-]+$", max_length=64, required=False)
+    dataset = serializers.CharField(max_length=2000, allow_blank=True, required=False)
+    model_parameters = ParametersField(required=False)
+    hyperparameters = ParametersField(required=False)
+    compute = ComputeSerializer(required=False)
+    executor = serializers.RegexField(r"^[a-z0-9_-]+$", max_length=64, required=False)
+    priority = serializers.IntegerField(min_value=-100, max_value=100, required=False)
+    max_restarts = serializers.IntegerField(min_value=0, max_value=100, required=False)
+
+
+class RunRequestSerializer(RunChangesSerializer):
+    """What creates a run."""
+
+    name = serializers.CharField(max_length=200)
+
+
+class LogLineSerializer(serializers.Serializer[Any]):
+    """A line of the log. `line` is its number, from 0."""
+
+    line = serializers.IntegerField()
+    timestamp = serializers.DateTimeField()
+    level = serializers.CharField()
+    stream = serializers.CharField()
+    attempt = serializers.IntegerField()
+    message = serializers.CharField()
+
+
+class LogPageSerializer(serializers.Serializer[Any]):
+    """A page of the log."""
+
+    page = serializers.IntegerField()
+    page_size = serializers.IntegerField()
+    total = serializers.IntegerField()
+    items = LogLineSerializer(many=True)
+
+
+class LogFollowSerializer(serializers.Serializer[Any]):
+    """Lines from a cursor on; `next` is the cursor for the following request."""
+
+    items = LogLineSerializer(many=True)
+    next = serializers.IntegerField()
+    ended = serializers.BooleanField(help_text="The run has ended and all lines were given.")
+
+
+class SeriesSerializer(serializers.Serializer[Any]):
+    """One metric as columns; `special` holds index → NaN, Infinity or -Infinity where `value` is null."""
+
+    step = serializers.ListField(child=serializers.IntegerField())
+    time = serializers.ListField(child=serializers.IntegerField(), help_text="ms since 1970 UTC")
+    value = serializers.ListField(child=serializers.FloatField(allow_null=True))
+    attempt = serializers.ListField(child=serializers.IntegerField())
+    special = serializers.DictField(child=serializers.CharField())
+    total = serializers.IntegerField(help_text="Points in the window, before thinning.")
+    thinned = serializers.BooleanField()
+
+
+class SeriesAnswerSerializer(serializers.Serializer[Any]):
+    """The asked metrics by name."""
+
+    series = serializers.DictField(child=SeriesSerializer())
+    keys = serializers.ListField(child=serializers.CharField(), help_text="All metrics of the run.")
+
+
+class EventSerializer(serializers.ModelSerializer[RunEvent]):
+    """An entry of the timeline."""
+
+    at = UtcTimeField()
+    attempt = serializers.IntegerField(source="attempt.number", allow_null=True, default=None)
+
+    class Meta:
+        model = RunEvent
+        fields = ["id", "at", "kind", "actor", "reason", "message", "attempt", "evidence"]
+
+
+class AttemptSerializer(serializers.ModelSerializer[Attempt]):
+    """One execution of the run."""
+
+    id = serializers.CharField(source="uid")
+    created_at = UtcTimeField()
+    claimed_at = UtcTimeField()
+    started_at = UtcTimeField()
+    heartbeat_at = UtcTimeField()
+    ended_at = UtcTimeField()
+    resumed_from = serializers.CharField(source="resume_from.uid", allow_null=True, default=None)
+
+    class Meta:
+        model = Attempt
+        fields = [
+            "id", "number", "executor", "host", "phase", "gpu_indexes", "resumed_from", "created_at", "claimed_at",
+            "started_at", "heartbeat_at", "ended_at", "exit_code", "signal", "reason", "message",
+        ]  # fmt: skip
+
+
+class RecipeSerializer(serializers.Serializer[Any]):
+    """A recipe as people choose it."""
+
+    name = serializers.CharField()
+    title = serializers.CharField()
+    description = serializers.CharField()
+    simulated = serializers.BooleanField()
+    executors = serializers.ListField(child=serializers.CharField())
+    grace_seconds = serializers.FloatField()
+    max_restarts = serializers.IntegerField()
+    default_dataset = serializers.CharField()
+    is_default = serializers.BooleanField()
+    digest = serializers.CharField()
+    model_parameters = serializers.DictField(help_text="JSON Schema")
+    hyperparameters = serializers.DictField(help_text="JSON Schema")
+
+
+class ExecutorSerializer(serializers.Serializer[Any]):
+    """An executor: what it has, what is in use, and why it cannot be used now."""
+
+    name = serializers.CharField()
+    slots = serializers.IntegerField()
+    slots_in_use = serializers.IntegerField()
+    gpus = serializers.IntegerField()
+    gpus_in_use = serializers.IntegerField()
+    problems = serializers.ListField(child=serializers.CharField())

@@ -1,0 +1,201 @@
+"""API of runs: create, look, cancel, repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from projects.models import Project, Role
+from runs import services
+from runs.api import serializers as shapes
+from runs.filters import RunFilter
+from runs.lifecycle import TERMINAL
+from runs.models import Run
+from trainhub.api.filtering import apply_filter, filter_names, filter_parameters
+from trainhub.api.idempotency import answer_once
+from trainhub.api.paging import PAGE_PARAMETERS, page_of, read_page_request
+from trainhub.api.schema import IDEMPOTENCY_KEY, PAGING, PREFER, errors, page_schema
+from trainhub.api.views import HubView, find, require_role, validated
+from trainhub.api.waiting import wait_until, wanted_seconds
+
+RUN_PAGE = page_schema("RunPage", shapes.RunSummarySerializer)
+
+
+class RunScopedView(HubView):
+    """A view of one run below its project."""
+
+    def get_run(self, needs: Role = Role.VIEWER) -> Run:
+        """Return the run of the path. 404 for strangers, 403 when the role is too low."""
+        run = find(
+            Run.objects.visible_to(self.request.user).with_details(),
+            "run",
+            uid=self.kwargs["run_id"],
+            project__uid=self.kwargs["project_id"],
+        )
+        if needs != Role.VIEWER:
+            require_role(run.project, self.request.user, needs)
+        return run
+
+
+def created(request: Request, run: Run) -> Response:
+    """Return 201 with the run and its place."""
+    fresh = Run.objects.with_details().get(pk=run.pk)
+    location = request.build_absolute_uri(f"/projects/{run.project.uid}/runs/{run.uid}")
+    return Response(shapes.RunSerializer(fresh).data, status=status.HTTP_201_CREATED, headers={"Location": location})
+
+
+def wait_for_start(request: Request, run_uid: str) -> None:
+    """Honour `Prefer: wait=N` on a creation: wait until the run has left the queue."""
+
+    def has_moved() -> bool:
+        return not Run.objects.filter(uid=run_uid, status__in=["queued", "starting"]).exists()
+
+    wait_until(has_moved, wanted_seconds(request, 0))
+
+
+def create_once(request: Request, create: Callable[[], Run]) -> Response:
+    """Create a run under the caller's Idempotency-Key, wait as asked, and answer 201.
+
+    The first answer is what is kept for repetitions; the wait comes after the transaction.
+    """
+    answer = answer_once(request, lambda: created(request, create()))
+    seconds = wanted_seconds(request, 0)
+    if seconds and isinstance(answer.data, dict) and "Idempotent-Replayed" not in answer.headers:
+        wait_for_start(request, answer.data["id"])
+        fresh = Run.objects.with_details().get(uid=answer.data["id"])
+        answer.data = shapes.RunSerializer(fresh).data
+    return answer
+
+
+def _list_runs(request: Request, rows: Any) -> Response:
+    filtered = apply_filter(RunFilter, request.query_params, rows.with_details())
+    wanted = read_page_request(request.query_params)
+    return Response(page_of(filtered, wanted, lambda runs: shapes.RunSummarySerializer(runs, many=True).data))
+
+
+class AllRunsView(HubView):
+    """Runs across projects."""
+
+    query_parameters = filter_names(RunFilter) | PAGE_PARAMETERS
+
+    @extend_schema(
+        operation_id="runs_list",
+        parameters=[*filter_parameters(RunFilter), *PAGING],
+        responses={200: RUN_PAGE, **errors(400, 401)},
+    )
+    def get(self, request: Request) -> Response:
+        """List the runs of all projects that the caller may see, newest first."""
+        return _list_runs(request, Run.objects.visible_to(request.user))
+
+
+class RunListView(HubView):
+    """Runs of one project."""
+
+    query_parameters = filter_names(RunFilter) | PAGE_PARAMETERS
+
+    @extend_schema(
+        operation_id="project_runs_list",
+        parameters=[*filter_parameters(RunFilter), *PAGING],
+        responses={200: RUN_PAGE, **errors(400, 401, 404)},
+    )
+    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+        """List the runs of a project, newest first."""
+        return _list_runs(request, Run.objects.visible_to(request.user).filter(project=self.get_project()))
+
+    @extend_schema(
+        operation_id="runs_create",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=shapes.RunRequestSerializer,
+        responses={201: shapes.RunSerializer, **errors(400, 401, 403, 404, 409)},
+    )
+    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+        """Launch a run. It is queued; the scheduler starts it when there is room."""
+        project: Project = self.get_project(Role.EDITOR)
+        values = validated(shapes.RunRequestSerializer, request.data)
+        return create_once(request, lambda: services.create_run(project=project, by=request.user, values=values))
+
+
+class RunView(RunScopedView):
+    """One run."""
+
+    @extend_schema(operation_id="runs_retrieve", responses={200: shapes.RunSerializer, **errors(401, 404)})
+    def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Return a run with status, evidence, newest metrics and artifacts."""
+        return Response(shapes.RunSerializer(self.get_run()).data)
+
+
+class RunCancelView(RunScopedView):
+    """Ends a run."""
+
+    @extend_schema(
+        operation_id="runs_cancel",
+        parameters=[PREFER],
+        request=None,
+        responses={200: shapes.RunSerializer, 202: shapes.RunSerializer, **errors(401, 403, 404, 409)},
+    )
+    def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Cancel a run: the trainer saves a checkpoint and ends.
+
+        Waits for the end as long as the grace period allows (or as `Prefer: wait=N` says). 200 shows the final state
+        with the receipt; 202 says that it is still cancelling.
+        """
+        run = services.cancel_run(run=self.get_run(Role.EDITOR), by=request.user)
+
+        def has_ended() -> bool:
+            return Run.objects.filter(pk=run.pk, status__in=TERMINAL).exists()
+
+        is_over = wait_until(has_ended, wanted_seconds(request, services.cancel_wait_seconds(run)))
+        fresh = Run.objects.with_details().get(pk=run.pk)
+        return Response(
+            shapes.RunSerializer(fresh).data, status=status.HTTP_200_OK if is_over else status.HTTP_202_ACCEPTED
+        )
+
+
+class RunRepeatView(RunScopedView):
+    """The same again."""
+
+    @extend_schema(
+        operation_id="runs_repeat",
+        parameters=[IDEMPOTENCY_KEY, PREFER],
+        request=shapes.RunChangesSerializer,
+        responses={201: shapes.RunSerializer, **errors(400, 401, 403, 404, 409)},
+    )
+    def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Launch a run with the same definition from the beginning; the body may change some of it."""
+        run = self.get_run(Role.EDITOR)
+        changes = validated(shapes.RunChangesSerializer, request.data)
+        return create_once(request, lambda: services.repeat_run(run=run, by=request.user, changes=changes))
+
+
+class RunEventsView(RunScopedView):
+    """The timeline."""
+
+    query_parameters = PAGE_PARAMETERS
+
+    @extend_schema(
+        operation_id="runs_events",
+        parameters=PAGING,
+        responses={200: page_schema("EventPage", shapes.EventSerializer), **errors(400, 401, 404)},
+    )
+    def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """List what happened to a run, oldest first."""
+        rows = self.get_run().events.select_related("attempt")
+        wanted = read_page_request(request.query_params)
+        return Response(page_of(rows, wanted, lambda events: shapes.EventSerializer(events, many=True).data))
+
+
+class RunAttemptsView(RunScopedView):
+    """The executions."""
+
+    @extend_schema(
+        operation_id="runs_attempts", responses={200: shapes.AttemptSerializer(many=True), **errors(401, 404)}
+    )
+    def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """List the attempts of a run, first to newest."""
+        rows = self.get_run().attempts.select_related("resume_from").order_by("number")
+        return Response(shapes.AttemptSerializer(rows, many=True).data)

@@ -1,0 +1,248 @@
+"""What happens to attempts: made, claimed, started, heard of, ended."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from runner.protocol import ClaimRequest, ExitReport, HeartbeatRequest
+from runs.lifecycle import LIVE, OUTCOMES, Reason, Status, transition
+from runs.models import Attempt, Run
+from trainhub.errors import AlreadyClaimed, Fenced
+
+SKEW_SHOWN_SECONDS = 5.0  # smaller differences are travel time and jitter
+
+
+def attempt_token(uid: str) -> str:
+    """Return the attempt's token: derived, so that a submit repeated after a crash hands out the same one."""
+    return hmac.new(settings.SECRET_KEY.encode(), f"attempt:{uid}".encode(), hashlib.sha256).hexdigest()
+
+
+def token_digest(token: str) -> str:
+    """Return what is stored of a token. SHA-256 is enough for 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def open_attempt(*, run: Run, gpu_indexes: list[int]) -> Attempt:
+    """Record the next attempt of a queued run and move the run to starting, both or neither.
+
+    After a crash it resumes from the newest verified checkpoint of the run; the first attempt from the one asked for.
+    Raises: StatusChanged when the run is no longer queued.
+    """
+    with transaction.atomic():
+        previous = run.attempts.order_by("-number").first()
+        attempt = Attempt(
+            run=run,
+            number=previous.number + 1 if previous else 1,
+            executor=run.executor,
+            gpu_indexes=gpu_indexes,
+            resume_from=_checkpoint_to_restore(run, has_run_before=previous is not None),
+        )
+        attempt.token_digest = token_digest(attempt_token(attempt.uid))
+        # The guarded step comes first: of two schedulers one fails here and writes nothing.
+        transition(run=run, to=Status.STARTING, actor="scheduler")
+        attempt.save()
+    return attempt
+
+
+def _checkpoint_to_restore(run: Run, *, has_run_before: bool) -> Any:
+    if has_run_before:
+        newest = run.artifacts.filter(type="checkpoint", state="verified").order_by("-step", "-id").first()
+        if newest is not None:
+            return newest
+    return run.resumed_from
+
+
+def claim_attempt(*, attempt: Attempt, claim: ClaimRequest) -> Attempt:
+    """Give the attempt to the runner that asks first; the same runner may ask again.
+
+    Raises: AlreadyClaimed for another runner, Fenced when the attempt has ended.
+    """
+    now = timezone.now()
+    won = Attempt.objects.filter(pk=attempt.pk, claimed_at__isnull=True, ended_at__isnull=True).update(
+        claimed_at=now,
+        claimed_by=claim["instance"],
+        heartbeat_at=now,
+        host=claim["host"],
+        runner_pid=claim["pid"],
+        phase="preparing",
+    )
+    attempt.refresh_from_db()
+    if attempt.ended_at is not None:
+        raise Fenced("The attempt has ended.")
+    if not won and attempt.claimed_by != claim["instance"]:
+        raise AlreadyClaimed("Another runner holds this attempt.")
+    return attempt
+
+
+def record_start(*, attempt: Attempt, trainer_pid: int) -> None:
+    """Note that the trainer process exists: the run is running. Asking again changes nothing. Raises: Fenced."""
+    with transaction.atomic():
+        run = _lock_live(attempt)
+        now = timezone.now()
+        Attempt.objects.filter(pk=attempt.pk, started_at__isnull=True).update(
+            started_at=now, heartbeat_at=now, phase="training"
+        )
+        if run.status == Status.STARTING:
+            evidence = {"host": attempt.host, "trainer_pid": trainer_pid, "attempt": attempt.number}
+            transition(run=run, to=Status.RUNNING, actor="runner", attempt=attempt, evidence=evidence)
+
+
+def record_heartbeat(*, attempt: Attempt, heartbeat: HeartbeatRequest) -> str | None:
+    """Take a sign of life and answer with the order that waits: "cancel" or None. Raises: Fenced."""
+    if attempt.ended_at is not None:
+        raise Fenced("The attempt has ended.")
+    now = timezone.now()
+    if heartbeat["phase"] == "stopping" and attempt.phase != "stopping":
+        _note_signal(attempt)
+    skew = heartbeat["sent_at_ms"] / 1000 - now.timestamp()
+    heard = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+        heartbeat_at=now,
+        runner_gone_at=None,
+        phase=heartbeat["phase"],
+        clock_skew_seconds=round(skew, 1) if abs(skew) > SKEW_SHOWN_SECONDS else None,
+    )
+    if not heard:
+        raise Fenced("The attempt has ended.")
+    if heartbeat["progress"] is not None:
+        Run.objects.filter(pk=attempt.run_id, status__in=LIVE).exclude(progress=heartbeat["progress"]).update(
+            progress=heartbeat["progress"], updated_at=now
+        )
+    is_cancelling = attempt.run.status == Status.CANCELLING
+    return "cancel" if is_cancelling else None
+
+
+def _note_signal(attempt: Attempt) -> None:
+    """Write once in the timeline that the trainer was asked to stop."""
+    attempt.run.events.get_or_create(
+        kind="signalled",
+        attempt=attempt,
+        defaults={"actor": "runner", "message": "SIGTERM was sent to the trainer.", "evidence": {"signal": 15}},
+    )
+
+
+def _lock_live(attempt: Attempt) -> Run:
+    """Lock and return the run of an attempt that may still write. Raises: Fenced. Call in a transaction."""
+    run = Run.objects.select_for_update().get(pk=attempt.run_id)
+    if not Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).exists():
+        raise Fenced("The attempt has ended.")
+    return run
+
+
+def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner") -> Run:
+    """End an attempt by its exit report, and with it the run, or queue the run again when it may restart.
+
+    A report that comes again changes nothing. Rows: the attempt, the run, its event.
+    """
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        reason = judge(run_status=Status(run.status), report=report)
+        message = describe_exit(report, reason)
+        ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+            ended_at=timezone.now(),
+            exit_code=report["exit_code"],
+            signal=report["signal"],
+            reason=reason,
+            message=message,
+            phase="",
+        )
+        if not ended:
+            return run
+        if report["was_stopped"]:
+            _note_signal(attempt)
+        evidence = {name: report[name] for name in ("exit_code", "signal", "was_stopped", "was_killed", "runner_died")}  # type: ignore[literal-required]
+        return _end_run(run, attempt, reason, message, actor, {"attempt": attempt.number, **evidence})
+
+
+def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str = "") -> Run | None:
+    """End an attempt whose runner will not speak any more, on the scheduler's evidence.
+
+    Returns None when it had ended already; nothing is written then.
+    """
+    with transaction.atomic():
+        run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        if run.status == Status.CANCELLING and OUTCOMES[reason].status != Status.CANCELLED:
+            reason = Reason.CANCELLED
+        ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
+            ended_at=timezone.now(), reason=reason, message=message[:1000], phase=""
+        )
+        if not ended:
+            return None
+        return _end_run(run, attempt, reason, message, "scheduler", {"attempt": attempt.number})
+
+
+def _end_run(
+    run: Run, attempt: Attempt, reason: Reason, message: str, actor: str, evidence: dict[str, Any]
+) -> Run:
+    to = OUTCOMES[reason].status
+    if may_restart(run, attempt, reason):
+        restart = f"{OUTCOMES[reason].text} Restart {attempt.number} of {run.max_restarts}."
+        return transition(
+            run=run,
+            to=Status.QUEUED,
+            actor=actor,
+            attempt=attempt,
+            message=f"{restart} {message}".strip()[:1000],
+            evidence={**evidence, "ended_by": reason.value},
+        )
+    if run.status == Status.STARTING and to != Status.FAILED:
+        transition(run=run, to=Status.RUNNING, actor=actor, attempt=attempt)  # its own report of the start is late
+    return transition(
+        run=run, to=to, reason=reason, message=message, actor=actor, attempt=attempt, evidence=evidence
+    )
+
+
+def may_restart(run: Run, attempt: Attempt, reason: Reason) -> bool:
+    """Tell whether another attempt follows: a crash, restarts left, and nobody asked to cancel."""
+    return (
+        OUTCOMES[reason].may_restart
+        and run.status in {Status.STARTING, Status.RUNNING}
+        and attempt.number <= run.max_restarts
+    )
+
+
+def judge(*, run_status: Status, report: ExitReport) -> Reason:  # noqa: PLR0911 - one return for each case reads best
+    """Decide why the attempt ended, from the runner's report and whether a cancel was asked for."""
+    asked = run_status == Status.CANCELLING
+    if asked and (report["was_stopped"] or report["runner_died"]):
+        return Reason.CANCELLED
+    if report["runner_died"]:
+        return Reason.RUNNER_DIED
+    if report["problem"] is not None:
+        return Reason.CHECKPOINT_DAMAGED if report["problem"] == "resume_damaged" else Reason.START_FAILED
+    if report["out_of_memory"]:
+        return Reason.OUT_OF_MEMORY
+    if report["was_stopped"]:
+        return Reason.STOPPED_OUTSIDE
+    if report["signal"] is not None:
+        return Reason.TRAINER_KILLED
+    return Reason.FINISHED if report["exit_code"] == 0 else Reason.TRAINER_FAILED
+
+
+def describe_exit(report: ExitReport, reason: Reason) -> str:
+    """Say in a line how the trainer ended, with its own last words where it had any."""
+    parts = []
+    if report["was_killed"]:
+        parts.append("It did not stop within the grace period and was killed.")
+    elif report["signal"] is not None:
+        parts.append(f"Signal {report['signal']}.")
+    elif report["exit_code"]:
+        parts.append(f"Exit code {report['exit_code']}.")
+    if report["message"] and reason not in {Reason.FINISHED, Reason.CANCELLED}:
+        parts.append(report["message"])
+    return " ".join(parts)[:1000]
+
+
+def is_unreachable(attempt: Attempt | None, now: datetime | None = None) -> bool:
+    """Tell whether a claimed attempt has been silent for too long to call it reachable."""
+    if attempt is None or attempt.ended_at is not None or attempt.heartbeat_at is None:
+        return False
+    limit = timedelta(seconds=settings.UNREACHABLE_AFTER_SECONDS)
+    return (now or timezone.now()) - attempt.heartbeat_at > limit
+

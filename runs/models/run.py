@@ -1,0 +1,105 @@
+"""A run: one training, from its definition to its end."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from projects.models import Project
+from projects.uids import new_run_uid
+from runs.lifecycle import OUTCOMES, TERMINAL, Reason, Status
+from runs.querysets import RunQuerySet
+
+
+class Run(models.Model):
+    """One training. `status` is written by `runs.lifecycle.transition` alone.
+
+    `model_parameters` and `hyperparameters` are what was asked for, with the project's defaults; the recipe's
+    own defaults are added when the trainer starts, from `recipe_snapshot`, which also holds the schemas.
+    """
+
+    uid = models.CharField(max_length=32, unique=True, editable=False, default=new_run_uid)
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="runs")
+    name = models.CharField(max_length=200)
+    description = models.TextField(max_length=10_000, blank=True, default="")
+
+    recipe = models.CharField(max_length=64)
+    recipe_snapshot = models.JSONField(default=dict)
+    recipe_digest = models.CharField(max_length=64, blank=True, default="")
+    dataset = models.CharField(max_length=2000, blank=True, default="")
+    model_parameters = models.JSONField(default=dict, blank=True)
+    hyperparameters = models.JSONField(default=dict, blank=True)
+    compute = models.JSONField(default=dict, blank=True)
+    executor = models.CharField(max_length=64)
+    is_managed = models.BooleanField(default=True, help_text="False: made by a tracking client, nothing is executed.")
+    is_simulated = models.BooleanField(default=False)
+    priority = models.SmallIntegerField(default=0, help_text="-100 to 100; higher starts first.")
+    max_restarts = models.PositiveSmallIntegerField(default=0, help_text="New attempts after a crash.")
+    resumed_from = models.ForeignKey(
+        "artifacts.Artifact", null=True, blank=True, on_delete=models.PROTECT, related_name="resumed_runs"
+    )
+
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
+    status_changed_at = models.DateTimeField(default=timezone.now)
+    reason = models.CharField(max_length=32, choices=Reason.choices, blank=True, default="")
+    reason_detail = models.CharField(max_length=1000, blank=True, default="")
+    waiting_reason = models.CharField(max_length=500, blank=True, default="")
+    waiting_checked_at = models.DateTimeField(null=True, blank=True)
+    progress = models.FloatField(default=0.0, help_text="0 to 1.")
+
+    created_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
+    created_at = models.DateTimeField(default=timezone.now)
+    queued_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    cancel_requested_at = models.DateTimeField(null=True, blank=True)
+    completed_at = models.DateTimeField(null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["project", "-created_at", "-id"], name="run_newest_in_project"),
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(
+                fields=["-priority", "queued_at"],
+                name="run_not_ended",
+                condition=~Q(status__in=sorted(TERMINAL)),
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(status__in=Status.values), name="run_status_known"),
+            models.CheckConstraint(condition=Q(reason__in=["", *Reason.values]), name="run_reason_known"),
+            models.CheckConstraint(condition=Q(progress__gte=0, progress__lte=1), name="run_progress_0_to_1"),
+            models.CheckConstraint(
+                condition=Q(status__in=sorted(TERMINAL), completed_at__isnull=False)
+                | (~Q(status__in=sorted(TERMINAL)) & Q(completed_at__isnull=True)),
+                name="run_ended_has_time",
+            ),
+            models.CheckConstraint(condition=Q(priority__gte=-100, priority__lte=100), name="run_priority_range"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.uid})"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended for good."""
+        return self.status in TERMINAL
+
+    @property
+    def reason_text(self) -> str:
+        """A sentence for people on why the run ended; empty while it has not."""
+        if not self.reason:
+            return ""
+        return " ".join(filter(None, [OUTCOMES[Reason(self.reason)].text, self.reason_detail]))
+
+    @property
+    def grace_seconds(self) -> float:
+        """How long the trainer may take to save after SIGTERM, in seconds."""
+        return float(self.recipe_snapshot.get("grace_seconds", 30))

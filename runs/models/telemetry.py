@@ -1,0 +1,145 @@
+"""Logs and metrics as packed rows; `runs.telemetry` is the only code that reads and writes them.
+
+Why packed: a row per line or point costs 150 to 250 bytes and makes deep pages slow, packed rows cost about 26
+bytes a line and 8 a point and answer any page by two index look-ups (docs/adr/0003-packed-telemetry.md).
+"""
+
+from __future__ import annotations
+
+from django.db import models
+
+from runs.models.run import Run
+
+
+class TelemetryCounter(models.Model):
+    """What a run holds, counted. The row is locked while lines or points are appended: it is their order.
+
+    A table of its own, so that ingest never waits for a change of the run's status, nor the other way round.
+    """
+
+    run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="telemetry")
+    log_lines = models.BigIntegerField(default=0)
+    log_last_time = models.BigIntegerField(default=0, help_text="Running maximum of line times, µs since 1970 UTC.")
+    metric_points = models.BigIntegerField(default=0)
+    inbox_points = models.BigIntegerField(default=0, help_text="Points not yet folded into chunks.")
+    inbox_batches = models.BigIntegerField(default=0)
+    newest_at = models.DateTimeField(null=True, help_text="When RunMetric was last brought up to date.")
+    newest_batch = models.BigIntegerField(default=0, help_text="RunMetric holds all batches up to this id.")
+
+    def __str__(self) -> str:
+        return f"telemetry of {self.run_id}"
+
+
+class LogChunk(models.Model):
+    """Up to 1,000 consecutive lines of a run.
+
+    Lines are numbered from 0 without gaps. `first_time` and `last_time` (µs since 1970 UTC) are running maxima
+    over the whole run, so they never decrease from chunk to chunk, whatever a node's clock does; every line's own
+    time is in `payload`, and `earliest_time` and `latest_time` are the least and greatest of those. A chunk is
+    late when it holds a line with a time before `first_time`: a clock stepped back. Time ranges look up late
+    chunks beside the running maxima, which say nothing about them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="log_chunks", db_index=False)
+    first_line = models.BigIntegerField()
+    lines = models.IntegerField()
+    first_time = models.BigIntegerField()
+    last_time = models.BigIntegerField()
+    earliest_time = models.BigIntegerField()
+    latest_time = models.BigIntegerField()
+    is_late = models.BooleanField(default=False)
+    level_counts = models.JSONField(default=list, help_text="Lines per level, in the order of runner.protocol.LEVELS.")
+    text_bytes = models.IntegerField(help_text="UTF-8 bytes of the lines before packing.")
+    payload = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "first_line"], name="log_chunk_place")]
+        indexes = [
+            models.Index(fields=["run", "last_time", "first_line"], name="log_chunk_time"),
+            models.Index(fields=["run", "earliest_time"], name="log_chunk_late", condition=models.Q(is_late=True)),
+        ]
+
+    def __str__(self) -> str:
+        return f"lines {self.first_line} to {self.first_line + self.lines - 1}"
+
+
+class MetricBatch(models.Model):
+    """The inbox: one row for an ingest call, all its keys as packed columns."""
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_batches")
+    attempt_number = models.PositiveIntegerField(default=1)
+    points = models.IntegerField()
+    payload = models.BinaryField()
+
+    def __str__(self) -> str:
+        return f"{self.points} points"
+
+
+class MetricChunk(models.Model):
+    """About 1,000 points of one key of a run, with the summary that charts are drawn from.
+
+    `minimum`, `maximum` and `total` are over the finite values alone and None where there is none; `finite`
+    counts them. Chunks of a key may overlap in step when points came late. The newest chunk of a key and attempt
+    is open while it is short: folding takes its points along.
+
+    `outline` holds up to 5 of the points (first, last, least, greatest, first that is not finite), `sketch` up to
+    21 (those and the extremes of 8 sections), `payload` all: charts read the smallest that shows enough.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_chunks", db_index=False)
+    key = models.CharField(max_length=250)
+    attempt_number = models.PositiveIntegerField(default=1)
+    first_step = models.BigIntegerField()
+    last_step = models.BigIntegerField()
+    first_time = models.BigIntegerField(help_text="ms since 1970 UTC")
+    last_time = models.BigIntegerField(help_text="ms since 1970 UTC")
+    points = models.IntegerField()
+    finite = models.IntegerField()
+    minimum = models.FloatField(null=True)
+    maximum = models.FloatField(null=True)
+    total = models.FloatField(null=True)
+    last = models.FloatField(null=True)
+    is_open = models.BooleanField(default=False)
+    outline = models.BinaryField()
+    sketch = models.BinaryField()
+    payload = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "key", "first_step"], name="metric_chunk_place")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["run", "key", "attempt_number"], condition=models.Q(is_open=True), name="metric_chunk_one_open"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.first_step} to {self.last_step}"
+
+
+class RunMetric(models.Model):
+    """The newest value of each metric of a run: what lists show, order by and search.
+
+    Newest is the greatest (attempt, step, time, value); `minimum` and `maximum` are over all finite values.
+    `value` is None for NaN and the infinities, which SQL cannot order; `special` then names which.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="newest_metrics", db_index=False)
+    key = models.CharField(max_length=250)
+    attempt_number = models.PositiveIntegerField(default=1)
+    step = models.BigIntegerField()
+    time = models.BigIntegerField(help_text="ms since 1970 UTC")
+    value = models.FloatField(null=True)
+    special = models.CharField(max_length=9, blank=True, default="", help_text="NaN, Infinity, -Infinity or empty.")
+    minimum = models.FloatField(null=True)
+    maximum = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "key"], name="newest_metric_once")]
+        indexes = [models.Index(fields=["key", "value", "run"], name="newest_metric_value")]
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value if self.value is not None else self.special}"

@@ -1,0 +1,107 @@
+"""The endpoints of `runner/protocol.py`, but for artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from runs.attempts import claim_attempt, finish_attempt, record_heartbeat, record_start
+from runs.models import Attempt
+from runs.node import payloads
+from runs.node.auth import body_of, node_endpoint
+from runs.recipes import with_defaults
+from runs.telemetry.append import append_lines, append_metrics
+
+
+@node_endpoint("POST")
+def claim(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """Hand an attempt to its runner."""
+    attempt = claim_attempt(attempt=attempt, claim=payloads.read_claim(body_of(request)))
+    recipe = attempt.run.recipe_snapshot
+    return {
+        "attempt": attempt.uid,
+        "command": command_of(recipe),
+        "environment": recipe.get("environment", {}),
+        "config": trainer_config(attempt),
+        "datasets": [str(folder) for folder in settings.DATASET_FOLDERS],
+        "checkpoint_pattern": recipe["checkpoint_pattern"],
+        "complete_marker": recipe.get("complete_marker", ""),
+        "grace_seconds": attempt.run.grace_seconds,
+        "resume": resume_source(attempt),
+        "log_sequence": attempt.log_sequence,
+        "metric_sequence": attempt.metric_sequence,
+    }
+
+
+def command_of(recipe: dict[str, Any]) -> list[str]:
+    """Return the argument list of a recipe's snapshot; nothing in it comes from a request."""
+    python = recipe.get("python") or settings.TRAINER_PYTHON
+    return [item.replace("{python}", python).replace("{recipe}", recipe["folder"]) for item in recipe["command"]]
+
+
+def trainer_config(attempt: Attempt) -> dict[str, Any]:
+    """Return what the trainer finds in TRAINHUB_CONFIG; the runner fills in `resume_from`."""
+    run, recipe = attempt.run, attempt.run.recipe_snapshot
+    return {
+        "project": {"id": run.project.uid, "name": run.project.name},
+        "run": {"id": run.uid, "name": run.name, "attempt": attempt.number},
+        "dataset": run.dataset,
+        "model_parameters": with_defaults(recipe.get("model_parameters", {}), run.model_parameters),
+        "hyperparameters": with_defaults(recipe.get("hyperparameters", {}), run.hyperparameters),
+        "compute": run.compute,
+        "resume_from": None,
+    }
+
+
+def resume_source(attempt: Attempt) -> dict[str, Any] | None:
+    """Describe the checkpoint to restore, None when the attempt begins at the beginning."""
+    checkpoint = attempt.resume_from
+    if checkpoint is None:
+        return None
+    return {
+        "artifact": checkpoint.uid,
+        "name": checkpoint.source.rsplit("/", 1)[-1],
+        "step": checkpoint.step,
+        "is_directory": checkpoint.is_directory,
+        "files": checkpoint.manifest,
+    }
+
+
+@node_endpoint("POST")
+def started(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """The trainer process exists."""
+    body = body_of(request)
+    record_start(attempt=attempt, trainer_pid=payloads.whole(body, "trainer_pid", low=1, high=2**31))
+    return {}
+
+
+@node_endpoint("POST")
+def heartbeat(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """A sign of life; the answer carries the order that waits."""
+    order = record_heartbeat(attempt=attempt, heartbeat=payloads.read_heartbeat(body_of(request)))
+    return {"order": order, "grace_seconds": attempt.run.grace_seconds}
+
+
+@node_endpoint("POST")
+def logs(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """Store a batch of log lines."""
+    body = body_of(request)
+    lines = payloads.read_lines(body)
+    return {"sequence": append_lines(attempt=attempt, sequence=payloads.read_sequence(body), lines=lines)}
+
+
+@node_endpoint("POST")
+def metrics(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """Store a batch of metric points."""
+    body = body_of(request)
+    columns = payloads.read_metrics(body)
+    return {"sequence": append_metrics(attempt=attempt, sequence=payloads.read_sequence(body), columns=columns)}
+
+
+@node_endpoint("POST")
+def exit_report(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+    """The attempt is over."""
+    run = finish_attempt(attempt=attempt, report=payloads.read_exit(body_of(request)))
+    return {"status": run.status}

@@ -1,0 +1,39 @@
+"""How runs are selected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Self
+
+from django.db.models import QuerySet
+
+from projects.querysets import Viewer, is_staff
+from runs.lifecycle import LIVE, Status
+
+if TYPE_CHECKING:
+    from runs.models import Run
+
+
+class RunQuerySet(QuerySet["Run"]):
+    """Runs; start from `visible_to` wherever a person asks."""
+
+    def visible_to(self, user: Viewer) -> Self:
+        """Keep the runs of the projects that `user` is a member of; operators see all."""
+        if is_staff(user):
+            return self
+        if not user.is_authenticated or not user.is_active:
+            return self.none()
+        return self.filter(project__memberships__user=user)
+
+    def waiting(self) -> Self:
+        """Keep the runs to start next: highest priority first, then longest waiting."""
+        return self.filter(status=Status.QUEUED, is_managed=True).order_by("-priority", "queued_at", "id")
+
+    def live(self) -> Self:
+        """Keep the runs that have an attempt which may have processes somewhere."""
+        return self.filter(status__in=LIVE, is_managed=True)
+
+    def with_details(self) -> Self:
+        """Load what a run's answer shows: project, people, newest metrics, attempts; two more queries for a list."""
+        return self.select_related("project", "created_by", "resumed_from__run").prefetch_related(
+            "newest_metrics", "attempts"
+        )

@@ -1,0 +1,165 @@
+"""Recipes: folders with a `recipe.toml`, put on the server by operators. No request can introduce a command."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError, ValidationError
+
+from trainhub.errors import InvalidInput
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MAX_DIGESTED_FILE_BYTES = 1024 * 1024  # larger files in a recipe folder are data, not program
+_ANY_OBJECT: dict[str, Any] = {"type": "object"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an operator allows to be executed.
+
+    `command` is an argument list; "{python}" and "{recipe}" in it stand for the interpreter and the recipe's folder.
+    `simulated` marks made-up results; with `reserves_compute` false a request for GPUs is recorded but not reserved.
+    `checkpoint_pattern` is a glob below the output folder. `digest` is the SHA-256 over the folder's files.
+    """
+
+    name: str
+    folder: str
+    title: str
+    command: tuple[str, ...]
+    description: str = ""
+    python: str = ""
+    simulated: bool = False
+    reserves_compute: bool = True
+    grace_seconds: float = 30
+    max_restarts: int = 0
+    executors: tuple[str, ...] = ("local",)
+    checkpoint_pattern: str = "checkpoints/*"
+    complete_marker: str = ""
+    default_dataset: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    model_parameters: Mapping[str, Any] = field(default_factory=lambda: _ANY_OBJECT)
+    hyperparameters: Mapping[str, Any] = field(default_factory=lambda: _ANY_OBJECT)
+    digest: str = ""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what a run keeps of its recipe, as plain JSON."""
+        return {**asdict(self), "command": list(self.command), "executors": list(self.executors)}
+
+
+class RecipeError(ValueError):
+    """A recipe folder that cannot be used; the text says why, for the operator."""
+
+
+def load_recipe(folder: Path) -> Recipe:
+    """Read and check one recipe folder. Raises: RecipeError."""
+    if not NAME.fullmatch(folder.name):
+        raise RecipeError("the folder's name must be lower-case letters, digits, - and _")
+    try:
+        declared = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f"recipe.toml cannot be read: {error}") from None
+    unknown = set(declared) - set(Recipe.__dataclass_fields__)
+    if unknown:
+        raise RecipeError(f"recipe.toml has unknown keys: {', '.join(sorted(unknown))}")
+    _check_declaration(declared)
+    values = {**declared, "command": tuple(declared["command"])}
+    if "executors" in declared:
+        values["executors"] = tuple(declared["executors"])
+    return Recipe(name=folder.name, folder=str(folder), digest=_digest(folder), **values)
+
+
+def _check_declaration(declared: Mapping[str, Any]) -> None:
+    command = declared.get("command")
+    if not (isinstance(command, list) and command and all(isinstance(item, str) for item in command)):
+        raise RecipeError("command must be a list of texts")
+    if not isinstance(declared.get("title"), str):
+        raise RecipeError("title is missing")
+    for name in ("model_parameters", "hyperparameters"):
+        schema = declared.get(name, _ANY_OBJECT)
+        try:
+            Draft202012Validator.check_schema(schema)
+        except SchemaError as error:
+            raise RecipeError(f"{name} is not a JSON Schema: {error.message}") from None
+        problems = list(Draft202012Validator(schema).iter_errors(with_defaults(schema, {})))
+        missing = [problem for problem in problems if problem.validator != "required"]
+        if missing:
+            raise RecipeError(f"{name}: a default breaks its own schema: {missing[0].message}")
+
+
+def _digest(folder: Path) -> str:
+    """Hash the names and bytes of the recipe's files; caches, hidden folders and large data files are left out."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        relative = path.relative_to(folder)
+        if any(part.startswith(".") or part == "__pycache__" for part in relative.parts):
+            continue
+        if path.is_file() and path.stat().st_size <= MAX_DIGESTED_FILE_BYTES:
+            total.update(f"{relative}\0{path.stat().st_size}\0".encode())
+            total.update(path.read_bytes())
+    return total.hexdigest()
+
+
+def find_recipes(folders: Iterable[Path]) -> tuple[dict[str, Recipe], dict[str, str]]:
+    """Return the usable recipes below `folders` by name, and for the others the problem by folder.
+
+    Of two recipes with one name the first found counts; the second is a problem.
+    """
+    recipes: dict[str, Recipe] = {}
+    problems: dict[str, str] = {}
+    for root in folders:
+        for declaration in sorted(root.glob("*/recipe.toml")):
+            folder = declaration.parent
+            try:
+                recipe = load_recipe(folder)
+            except RecipeError as error:
+                problems[str(folder)] = str(error)
+                continue
+            if recipe.name in recipes:
+                problems[str(folder)] = "another folder holds a recipe of this name"
+            else:
+                recipes[recipe.name] = recipe
+    return recipes, problems
+
+
+def with_defaults(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `values` with the schema's defaults for what is missing."""
+    properties = schema.get("properties", {})
+    defaults = {name: rule["default"] for name, rule in properties.items() if "default" in rule}
+    return {**defaults, **values}
+
+
+def known_to(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep of `values` what the schema takes: a project's defaults may be meant for another recipe."""
+    if schema.get("additionalProperties", True) is not False:
+        return dict(values)
+    return {name: value for name, value in values.items() if name in schema.get("properties", {})}
+
+
+def check_values(recipe: Recipe, **groups: Mapping[str, Any]) -> None:
+    """Check groups of values (`model_parameters`, `hyperparameters`) against the recipe's schemas.
+
+    Raises: InvalidInput with one sentence for each problem, under the group's name.
+    """
+    problems = {}
+    for group, values in groups.items():
+        schema = getattr(recipe, group)
+        validator = Draft202012Validator(schema)
+        found = sorted(validator.iter_errors(with_defaults(schema, values)), key=lambda problem: problem.json_path)
+        if found:
+            problems[group] = [_sentence(problem) for problem in found[:20]]
+    if problems:
+        raise InvalidInput(problems)
+
+
+def _sentence(problem: ValidationError) -> str:
+    """Name the parameter and what is wrong, without repeating a long value."""
+    name = ".".join(str(part) for part in problem.absolute_path)
+    text = problem.message if len(problem.message) <= 300 else f"{problem.message[:300]}…"
+    return f"{name}: {text}" if name else text

@@ -1,0 +1,76 @@
+"""One pass of the scheduler, and the loop around it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from django.utils import timezone
+
+from runs.executors.local import reap_children
+from runs.scheduler.start import start_waiting_runs, submit_forgotten_attempts
+from runs.scheduler.watch import watch_live_attempts
+from runs.telemetry.fold import fold_run, runs_to_fold
+
+logger = logging.getLogger(__name__)
+FOLDED_RUNS = 8  # runs whose inbox is folded in one pass; the rest waits for the next
+CHORES_EVERY = timedelta(minutes=10)
+CLOCK_JUMP_SECONDS = 60.0  # a larger step of the wall clock than of the monotonic one is a jump
+WAIT_AFTER_ERROR_SECONDS = 2.0
+
+
+def run_pass(now: datetime | None = None) -> None:
+    """Start, watch, fold: once. Every step is safe to repeat and to run in two schedulers at a time."""
+    now = now or timezone.now()
+    reap_children()
+    watch_live_attempts(now)
+    submit_forgotten_attempts(now)
+    start_waiting_runs(now)
+    for run_id in runs_to_fold(FOLDED_RUNS):
+        fold_run(run_id=run_id)
+
+
+def run_forever(stop: threading.Event, chores: Sequence[Callable[[], object]] = ()) -> None:
+    """Pass after pass until `stop` is set; `chores` now and then. An error is logged and the loop goes on."""
+    chores_at = timezone.now()
+    clock = Clock()
+    while not stop.is_set():
+        pause = settings.SCHEDULER_INTERVAL_SECONDS
+        try:
+            if not clock.has_jumped():
+                run_pass()
+            if timezone.now() >= chores_at:
+                for chore in chores:
+                    chore()
+                chores_at = timezone.now() + CHORES_EVERY
+        except DatabaseError as error:
+            logger.warning("the database did not answer, trying again: %s", error)
+            pause = WAIT_AFTER_ERROR_SECONDS
+            close_old_connections()
+        except Exception:
+            logger.exception("a scheduler pass failed, trying again")
+            pause = WAIT_AFTER_ERROR_SECONDS
+        stop.wait(pause)
+
+
+class Clock:
+    """Notices when the wall clock jumps, so that no deadline is judged by the jump."""
+
+    def __init__(self) -> None:
+        self._wall, self._monotonic = time.time(), time.monotonic()
+
+    def has_jumped(self) -> bool:
+        """Tell whether the clock jumped since the last call; the pass after a jump is left out once."""
+        wall, monotonic = time.time(), time.monotonic()
+        jump = (wall - self._wall) - (monotonic - self._monotonic)
+        self._wall, self._monotonic = wall, monotonic
+        if abs(jump) < CLOCK_JUMP_SECONDS:
+            return False
+        logger.warning("the clock jumped by %.0f s; deadlines are not judged in this pass", jump)
+        return True

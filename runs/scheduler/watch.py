@@ -1,0 +1,105 @@
+"""Watching: what the executors say of live attempts, orders to them, and those that are lost."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from runs.attempts import end_attempt_without_report
+from runs.executors.base import Executor, ExecutorError, JobState
+from runs.lifecycle import Reason, Status
+from runs.models import Attempt
+from runs.registry import executors
+from runs.scheduler.recovery import recover_attempt
+
+logger = logging.getLogger(__name__)
+# A runner that died is given this long for the delivery of what it left behind, before the run ends without it.
+RECOVERY_LIMIT = timedelta(seconds=45)
+HARD_CANCEL_AFTER = timedelta(seconds=5)  # after the grace period, which the runner itself enforces
+SIGNAL_AGAIN_AFTER = timedelta(seconds=10)
+
+
+def watch_live_attempts(now: datetime) -> None:
+    """Ask every executor once for all its live attempts, and act on the answers."""
+    live: dict[str, list[Attempt]] = defaultdict(list)
+    rows = Attempt.objects.filter(ended_at__isnull=True, submitted_at__isnull=False).select_related("run")
+    for attempt in rows:
+        live[attempt.executor].append(attempt)
+    for name, attempts in live.items():
+        executor = executors().get(name)
+        if executor is None:
+            continue
+        for attempt, state in _ask(executor, attempts):
+            _watch(executor, attempt, state, now)
+
+
+def _ask(executor: Executor, attempts: list[Attempt]) -> list[tuple[Attempt, JobState]]:
+    try:
+        states = executor.poll({attempt.uid: attempt.handle for attempt in attempts})
+    except ExecutorError as error:
+        logger.warning("executor %s cannot be asked: %s", executor.name, error)
+        states = {}
+    return [(attempt, states.get(attempt.uid, JobState("unknown"))) for attempt in attempts]
+
+
+def _watch(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
+    if attempt.run.status == Status.CANCELLING:
+        _press_cancel(executor, attempt, now)
+    if state.state == "ended":
+        _runner_is_gone(executor, attempt, state, now)
+    elif attempt.claimed_at is None:
+        _expect_claim(executor, attempt, now)
+    elif state.state == "unknown":
+        _expect_heartbeat(attempt, now)
+
+
+def _press_cancel(executor: Executor, attempt: Attempt, now: datetime) -> None:
+    """Signal the runner at once, and end everything when the grace period passed without effect."""
+    asked_at = attempt.run.cancel_requested_at or now
+    grace = timedelta(seconds=attempt.run.grace_seconds)
+    is_over = now > asked_at + grace + HARD_CANCEL_AFTER and attempt.phase != "finishing"
+    if attempt.kill_requested_at is None:
+        Attempt.objects.filter(pk=attempt.pk).update(kill_requested_at=now)
+        _cancel(executor, attempt, hard=False)
+    elif is_over and now > attempt.kill_requested_at + SIGNAL_AGAIN_AFTER:
+        Attempt.objects.filter(pk=attempt.pk).update(kill_requested_at=now)
+        _cancel(executor, attempt, hard=True)
+
+
+def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> None:
+    try:
+        executor.cancel(attempt.handle, hard=hard)
+    except ExecutorError as error:
+        logger.warning("attempt %s could not be signalled: %s", attempt.uid, error)
+
+
+def _runner_is_gone(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
+    """Let a recovery deliver what the runner left; end the attempt without it when that takes too long."""
+    if attempt.runner_gone_at is None:
+        Attempt.objects.filter(pk=attempt.pk).update(runner_gone_at=now)
+        recover_attempt(executor, attempt)
+    elif now > attempt.runner_gone_at + RECOVERY_LIMIT:
+        reason = Reason.RUNNER_DIED if attempt.claimed_at else Reason.START_FAILED
+        end_attempt_without_report(attempt=attempt, reason=reason, message=f"Evidence: {state.detail}.")
+    else:
+        recover_attempt(executor, attempt)
+
+
+def _expect_claim(executor: Executor, attempt: Attempt, now: datetime) -> None:
+    limit = timedelta(seconds=settings.START_LIMIT_SECONDS)
+    if now > attempt.run.status_changed_at + limit:
+        _cancel(executor, attempt, hard=True)
+        end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT)
+
+
+def _expect_heartbeat(attempt: Attempt, now: datetime) -> None:
+    """Give up on an attempt of which neither runner nor engine has said anything for too long."""
+    last_sign = attempt.heartbeat_at or attempt.created_at
+    if now <= last_sign + timedelta(seconds=settings.LOST_AFTER_SECONDS):
+        return
+    is_cancelling = attempt.run.status == Status.CANCELLING
+    reason = Reason.CANCELLED_UNCONFIRMED if is_cancelling else Reason.LOST
+    end_attempt_without_report(attempt=attempt, reason=reason, message=f"Last sign: {last_sign:%Y-%m-%d %H:%M:%S} UTC.")

@@ -1,0 +1,143 @@
+"""What people do to runs: create, cancel, restart."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.db import transaction
+
+from projects.models import Project
+from projects.services import activate_project
+from runs.lifecycle import Reason, Status, transition
+from runs.models import Run, TelemetryCounter
+from runs.recipes import Recipe, check_values, known_to
+from runs.registry import DEFAULT_EXECUTOR, executors, get_recipe
+from trainhub.errors import InvalidInput, StatusChanged
+
+if TYPE_CHECKING:
+    from artifacts.models import Artifact
+
+# Fields that a run takes over from the one it repeats or resumes, unless they are given anew.
+INHERITED = (
+    "description",
+    "recipe",
+    "dataset",
+    "model_parameters",
+    "hyperparameters",
+    "compute",
+    "executor",
+    "priority",
+    "max_restarts",
+)
+
+
+def create_run(*, project: Project, by: Any, values: dict[str, Any], resumed_from: Artifact | None = None) -> Run:
+    """Define a run and queue it; the scheduler starts it.
+
+    `values` holds the fields of the API's request, checked for shape by the caller. Missing ones come from the
+    project (recipe, hyperparameters) and the recipe (dataset, restarts).
+
+    Raises:
+        InvalidInput: no such recipe or executor, or the recipe's schema refuses a parameter.
+        Conflict: the project is archived.
+    """
+    recipe = get_recipe(values.get("recipe") or project.default_recipe or settings.DEFAULT_RECIPE)
+    parameters = _parameters(project, recipe, values)
+    check_values(recipe, **parameters)
+    with transaction.atomic():
+        activate_project(project=project)
+        run = Run.objects.create(
+            project=project,
+            name=values["name"],
+            description=values.get("description", ""),
+            recipe=recipe.name,
+            recipe_snapshot=recipe.snapshot(),
+            recipe_digest=recipe.digest,
+            dataset=values.get("dataset") or recipe.default_dataset,
+            compute=values.get("compute") or {},
+            executor=_executor(values, recipe),
+            is_simulated=recipe.simulated,
+            priority=values.get("priority", 0),
+            max_restarts=values.get("max_restarts", recipe.max_restarts),
+            resumed_from=resumed_from,
+            created_by=by,
+            **parameters,
+        )
+        TelemetryCounter.objects.create(run=run)
+        run.events.create(
+            at=run.created_at,
+            kind="queued",
+            actor=by.get_username(),
+            user=by,
+            message=f"Resumes from {resumed_from.name}." if resumed_from else "",
+            evidence={"resumed_from": resumed_from.uid} if resumed_from else {},
+        )
+    return run
+
+
+def _parameters(project: Project, recipe: Recipe, values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return both groups of parameters; the project's defaults fill in where the recipe knows them."""
+    defaults = known_to(recipe.hyperparameters, project.default_hyperparameters)
+    return {
+        "model_parameters": values.get("model_parameters") or {},
+        "hyperparameters": {**defaults, **(values.get("hyperparameters") or {})},
+    }
+
+
+def _executor(values: dict[str, Any], recipe: Recipe) -> str:
+    name: str = values.get("executor") or DEFAULT_EXECUTOR
+    if name not in executors():
+        raise InvalidInput({"executor": [f"There is no such executor; there are {', '.join(sorted(executors()))}."]})
+    if name not in recipe.executors:
+        raise InvalidInput({"executor": [f"The recipe {recipe.name} suits {', '.join(recipe.executors)} alone."]})
+    return name
+
+
+def values_of(run: Run) -> dict[str, Any]:
+    """Return what a new run takes over from `run`, as `create_run` takes it."""
+    return {name: getattr(run, name) for name in INHERITED}
+
+
+def changed_values(run: Run, changes: dict[str, Any]) -> dict[str, Any]:
+    """Return the definition of `run` with `changes` laid over it; parameters are merged name by name."""
+    inherited = values_of(run)
+    merged = {**inherited, **changes}
+    for group in ("model_parameters", "hyperparameters"):
+        merged[group] = {**inherited[group], **changes.get(group, {})}
+    return merged
+
+
+def repeat_run(*, run: Run, by: Any, changes: dict[str, Any]) -> Run:
+    """Queue a new run with the same definition, from the beginning; raises as `create_run` does."""
+    return create_run(project=run.project, by=by, values={"name": run.name, **changed_values(run, changes)})
+
+
+def cancel_run(*, run: Run, by: Any) -> Run:
+    """Ask a run to end: at once when it is queued, else through its runner, which lets the trainer save.
+
+    A run that is already cancelling is left as it is. Returns the run with its new status.
+    Raises: IllegalTransition when the run has ended.
+    """
+    for _ in range(3):  # the scheduler may move the run between our look and our word; then look again
+        run.refresh_from_db()
+        if run.status == Status.CANCELLING:
+            return run
+        try:
+            return _cancel_once(run=run, by=by)
+        except StatusChanged:
+            continue
+    raise StatusChanged("The run's status keeps changing; try again.")
+
+
+def _cancel_once(*, run: Run, by: Any) -> Run:
+    actor = by.get_username()
+    if run.status == Status.QUEUED:
+        return transition(run=run, to=Status.CANCELLED, reason=Reason.CANCELLED, actor=actor, user=by)
+    return transition(run=run, to=Status.CANCELLING, actor=actor, user=by)
+
+
+def cancel_wait_seconds(run: Run) -> float:
+    """Return how long a cancel may honestly take: the trainer's grace and the end after it."""
+    return run.grace_seconds + timedelta(seconds=15).total_seconds()

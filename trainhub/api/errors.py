@@ -1,0 +1,104 @@
+"""How errors reach the client: DRF's shapes plus a stable `code`, and never a traceback."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import exception_handler
+
+from trainhub.errors import DomainError, InvalidInput, StorageFull
+
+logger = logging.getLogger(__name__)
+RETRY_AFTER_SECONDS = "2"
+
+
+def handle_exception(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Turn what a view raised into an answer; None lets Django answer 500 (and log it)."""
+    if isinstance(error, DomainError):
+        return _domain_answer(error)
+    answer = exception_handler(error, context)
+    if answer is None:
+        return None
+    if isinstance(error, exceptions.ValidationError):
+        answer.data = _field_errors(answer.data)
+    elif isinstance(answer.data, dict):
+        answer.data.setdefault("code", _code_of(error))
+    return answer
+
+
+def _domain_answer(error: DomainError) -> Response:
+    if isinstance(error, InvalidInput):
+        return Response(_field_errors(error.fields), status=error.status)
+    answer = Response(error_body(error), status=error.status)
+    if isinstance(error, StorageFull):
+        answer["Retry-After"] = "60"
+    return answer
+
+
+def error_body(error: DomainError) -> dict[str, Any]:
+    """Return the JSON object that stands for `error`."""
+    return {"detail": error.detail, "code": error.code, **error.extra}
+
+
+def _field_errors(data: Any) -> dict[str, Any]:
+    """Keep DRF's field errors; `code` is added unless a field has that name."""
+    fields = data if isinstance(data, dict) else {"non_field_errors": data}
+    return {"code": "invalid", **fields}
+
+
+def _code_of(error: Exception) -> str:
+    code = getattr(error, "default_code", None)
+    if isinstance(error, exceptions.APIException):
+        codes = error.get_codes()
+        return codes if isinstance(codes, str) else str(code)
+    return {"Http404": "not_found", "PermissionDenied": "permission_denied"}.get(type(error).__name__, "error")
+
+
+def json_error(error: DomainError) -> HttpResponse:
+    """Return the answer of a plain view (no DRF) to a domain error."""
+    body = {"code": "invalid", **error.fields} if isinstance(error, InvalidInput) else error_body(error)
+    return HttpResponse(orjson.dumps(body), status=error.status, content_type="application/json")
+
+
+def unavailable() -> HttpResponse:
+    """Return 503: the database is away or busy; the same request may succeed shortly."""
+    body = {"detail": "The database is busy or away; try again shortly.", "code": "unavailable"}
+    return HttpResponse(
+        orjson.dumps(body),
+        status=503,
+        content_type="application/json",
+        headers={"Retry-After": RETRY_AFTER_SECONDS},
+    )
+
+
+class UnavailableMiddleware:
+    """Answers 503 with Retry-After instead of 500 while the database is away or locked.
+
+    Views' errors reach `process_exception`; errors of other middleware (the session's look-up) reach `__call__`
+    only as a 500 already, so those are turned in `process_exception` of none: hence both ways are covered here.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002
+        """Answer for the errors that this class is for, leave others alone."""
+        if isinstance(error, OperationalError | InterfaceError):
+            logger.warning("database unavailable: %s", type(error).__name__)
+            return unavailable()
+        if isinstance(error, RequestDataTooBig):
+            return HttpResponse(status=413)
+        if isinstance(error, DomainError):
+            return json_error(error)
+        return None

@@ -1,0 +1,49 @@
+"""FilterSets in the API: checked strictly and described in the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import django_filters
+from django.db.models import Model, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import ValidationError
+
+Row = TypeVar("Row", bound=Model)
+
+
+def filter_names(filter_class: type[django_filters.FilterSet]) -> frozenset[str]:
+    """Return the query parameters that the FilterSet knows."""
+    return frozenset(filter_class.base_filters)
+
+
+def apply_filter(
+    filter_class: type[django_filters.FilterSet], query: Mapping[str, Any], rows: QuerySet[Row]
+) -> QuerySet[Row]:
+    """Return the rows that pass. Raises DRF's ValidationError (400) for values the filters do not take."""
+    filtered = filter_class(query, queryset=rows)
+    if not filtered.is_valid():
+        raise ValidationError(filtered.errors.get_json_data() and dict(filtered.errors))
+    return filtered.qs
+
+
+def filter_parameters(filter_class: type[django_filters.FilterSet]) -> list[OpenApiParameter]:
+    """Describe the query parameters of a FilterSet."""
+    return [_parameter(name, declared) for name, declared in filter_class.base_filters.items()]
+
+
+def _parameter(name: str, declared: Any) -> OpenApiParameter:
+    choices = declared.extra.get("choices")
+    is_list = isinstance(declared, django_filters.MultipleChoiceFilter)
+    is_order = isinstance(declared, django_filters.OrderingFilter)
+    if is_order:
+        choices = [(key, "") for known in declared.param_map.values() for key in (known, f"-{known}")]
+    return OpenApiParameter(
+        name,
+        OpenApiTypes.DATETIME if isinstance(declared, django_filters.IsoDateTimeFilter) else OpenApiTypes.STR,
+        description=str(declared.extra.get("help_text") or declared.label or ""),
+        enum=[str(key) for key, _ in choices] if choices else None,
+        many=is_list,
+    )

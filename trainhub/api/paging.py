@@ -1,0 +1,60 @@
+"""Page numbers: `page` from 1, `page_size` from 1 to 500, and the exact total."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import QuerySet
+
+from trainhub.errors import InvalidInput
+
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 500
+MAX_PAGE = 10**12  # far beyond any list, and small enough for a 64-bit offset
+PAGE_PARAMETERS = frozenset({"page", "page_size"})
+
+
+@dataclass(frozen=True)
+class PageRequest:
+    """Which page is wanted: `number` from 1, `size` lines or rows."""
+
+    number: int
+    size: int
+
+    @property
+    def start(self) -> int:
+        """Index of the first row, from 0."""
+        return (self.number - 1) * self.size
+
+
+def whole_number(query: Mapping[str, str], name: str, *, default: int, low: int, high: int) -> int:
+    """Read an integer from the query string. Raises InvalidInput outside `low` to `high`."""
+    text = query.get(name)
+    if text is None:
+        return default
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 and low <= int(text) <= high):
+        raise InvalidInput({name: [f"Must be a whole number from {low} to {high}."]})
+    return int(text)
+
+
+def read_page_request(query: Mapping[str, str]) -> PageRequest:
+    """Read `page` and `page_size`. Raises InvalidInput."""
+    return PageRequest(
+        number=whole_number(query, "page", default=1, low=1, high=MAX_PAGE),
+        size=whole_number(query, "page_size", default=DEFAULT_PAGE_SIZE, low=1, high=MAX_PAGE_SIZE),
+    )
+
+
+def page_of(
+    rows: QuerySet[Any], wanted: PageRequest, serialize: Callable[[list[Any]], list[Any]]
+) -> dict[str, Any]:
+    """Return the answer for one page of a queryset: page, page_size, total, items."""
+    items = list(rows[wanted.start : wanted.start + wanted.size])
+    return {
+        "page": wanted.number,
+        "page_size": wanted.size,
+        "total": rows.count(),
+        "items": serialize(items),
+    }

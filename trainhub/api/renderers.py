@@ -1,0 +1,72 @@
+"""Answers: compact JSON for programs, DRF's browsable page for signed-in people."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
+
+
+class OrjsonRenderer(BaseRenderer):
+    """JSON by orjson: floats that JSON has no number for become null, times end in Z."""
+
+    media_type = "application/json"
+    format = "json"
+    charset = None
+
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:  # noqa: ARG002
+        """Return the UTF-8 bytes of `data`; None gives an empty body."""
+        if data is None:
+            return b""
+        indent = orjson.OPT_INDENT_2 if renderer_context and renderer_context.get("indent") else 0
+        return orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | indent)
+
+
+class BrowsablePage(BrowsableAPIRenderer):
+    """The browsable API: raw JSON forms only, as the parsers take nothing else."""
+
+    def get_default_renderer(self, view: Any) -> BaseRenderer:  # noqa: ARG002 - signature of the base class
+        """Show answers as indented JSON."""
+        return _IndentedJSON()
+
+    def show_form_for_method(self, view: Any, method: str, request: Any, obj: Any) -> bool:
+        """Offer forms to signed-in people only."""
+        return bool(request.user.is_authenticated and super().show_form_for_method(view, method, request, obj))
+
+    def get_rendered_html_form(self, data: Any, view: Any, method: str, request: Any) -> Any:  # noqa: ARG002
+        """Offer the DELETE and OPTIONS buttons but no HTML form."""
+        if method in {"DELETE", "OPTIONS"}:
+            return self.show_form_for_method(view, method, request, None)
+        return ""
+
+    def get_filter_form(self, data: Any, view: Any, request: Any) -> Any:  # noqa: ARG002
+        """No filter form: filters are documented at /docs."""
+
+
+class _IndentedJSON(OrjsonRenderer):
+    def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
+        context = {**(renderer_context or {}), "indent": 2}
+        return super().render(data, accepted_media_type, context)
+
+
+def api_time(moment: datetime | None) -> str | None:
+    """Return `moment` as ISO 8601 in UTC with microseconds and Z; None stays None."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def json_number(value: float | None) -> float | None:
+    """Return `value`, or None for NaN and the infinities, for which JSON has no number."""
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):  # DRF's ReturnDict
+        return dict(value)
+    if isinstance(value, list | tuple | set):
+        return list(value)
+    return str(value)  # lazy texts and ErrorDetail

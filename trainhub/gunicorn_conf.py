@@ -1,0 +1,19 @@
+"""How the web server runs; every value that an operator may change is an environment variable."""
+
+import os
+from pathlib import Path
+
+bind = f"{os.environ.get('TRAINHUB_BIND', '127.0.0.1')}:{os.environ.get('TRAINHUB_PORT', '8000')}"
+wsgi_app = "trainhub.wsgi:application"
+workers = int(os.environ.get("TRAINHUB_WEB_WORKERS", "2"))
+threads = int(os.environ.get("TRAINHUB_WEB_THREADS", "8"))
+worker_class = "gthread"
+preload_app = True  # workers share the memory of what is imported before the fork
+keepalive = 75  # seconds; runners and browsers come back within seconds
+timeout = 60
+graceful_timeout = 10
+umask = 0o077
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - the heartbeat file must not hit a disk
+loglevel = "warning"
+control_socket_disable = True
+proc_name = "trainhub-web"

@@ -1,0 +1,44 @@
+"""Where an installation keeps what it writes, and the secrets made when it is first used."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+SECRET_BYTES = 48  # 384 bits, twice what Django asks of SECRET_KEY
+
+
+def prepare_data_folder(data: Path) -> None:
+    """Make the folders below `data` (mode 0700), so that no other user of the machine can read them."""
+    for folder in (data, data / "secrets", data / "attempts", data / "store", data / "datasets"):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def read_or_make_secret(path: Path) -> str:
+    """Return the secret kept in `path`, made at first use with mode 0600.
+
+    Two processes that start at once agree on one secret: the file is linked into place whole, and the
+    first one wins. An empty file is refused, as an empty key would sign anything.
+    """
+    if not path.exists():
+        _write_secret_once(path)
+    secret = path.read_text().strip()
+    if len(secret) < 50:  # Django's own check (security.W009) asks for 50 characters
+        raise ValueError(f"{path.name} holds no usable secret: delete the file to have a new one made")
+    return secret
+
+
+def _write_secret_once(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_urlsafe(SECRET_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        pass
+    finally:
+        temporary.unlink()

@@ -1,0 +1,26 @@
+"""Every path of the hub. The API has no prefix; pages live at / and under /ui/."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+import projects.uids  # noqa: F401 - registers the path converters
+from trainhub import health
+from trainhub.access import Access, access
+
+urlpatterns = [
+    path("", include("projects.api.urls")),
+    path("", include("runs.api.urls")),
+    path("", include("artifacts.api.urls")),
+    path("node/", include("runs.node.urls")),
+    path("node/", include("artifacts.node.urls")),
+    path("schema", access(Access.PUBLIC)(SpectacularAPIView.as_view()), name="schema"),
+    path("docs", access(Access.PUBLIC)(SpectacularSwaggerSplitView.as_view()), name="docs"),
+    path("health", health.live, name="health"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("admin/", admin.site.urls),
+]
+handler400 = "trainhub.error_pages.bad_request"
+handler403 = "trainhub.error_pages.forbidden"
+handler404 = "trainhub.error_pages.not_found"
+handler500 = "trainhub.error_pages.server_error"
