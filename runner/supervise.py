@@ -86,7 +86,7 @@ def _leave(folder: AttemptFolder, problem: Exception) -> None:
 
 def check_claim(answer: dict[str, Any], attempt: str) -> dict[str, Any]:
     """Return the answer when it has the protocol's shape; else it is no answer of a hub. Raises NoAnswer."""
-    wrong = [key for key, kind in CLAIM_SHAPE.items() if not isinstance(answer.get(key), kind)]
+    wrong = [key for key, kind in CLAIM_SHAPE.items() if not isinstance(answer.get(key, ...), kind)]
     if wrong or answer["attempt"] != attempt:
         raise NoAnswer(f"the answer to the claim is not one: {', '.join(wrong) or 'another attempt'}")
     texts = [*answer["command"], *answer["datasets"], *answer["environment"].values()]

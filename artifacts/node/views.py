@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import FileResponse, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest
 
 from artifacts.manifest import is_safe_name, read_manifest
 from artifacts.models import Artifact, ArtifactType
@@ -77,12 +77,12 @@ def complete(attempt: Attempt, request: HttpRequest, artifact_id: str) -> dict[s
 
 
 @node_endpoint("GET")
-def resume_file(attempt: Attempt, request: HttpRequest, index: int) -> HttpResponse:  # noqa: ARG001
+def resume_file(attempt: Attempt, request: HttpRequest, index: int) -> FileResponse:  # noqa: ARG001
     """Send one file of the checkpoint to resume from."""
     checkpoint = attempt.resume_from
     if checkpoint is None or index >= len(checkpoint.manifest):
         raise NotFound("There is no such file to resume from.")
     try:
-        return FileResponse(store().open(checkpoint.uid, index), content_type="application/octet-stream")  # type: ignore[return-value]
+        return FileResponse(store().open(checkpoint.uid, index), content_type="application/octet-stream")
     except FileNotFoundError:
         raise NotFound("The file is missing in the store.") from None

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from runs.attempts import token_digest
@@ -48,19 +49,19 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def node_endpoint(method: str) -> Callable[[Callable[..., dict[str, Any] | HttpResponse]], Callable[..., HttpResponse]]:
+def node_endpoint(method: str) -> Callable[[Callable[..., dict[str, Any] | HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """Make a view of a function (attempt, request, …) → answer: token, method and errors are dealt with here."""
 
-    def decorate(handle: Callable[..., dict[str, Any] | HttpResponse]) -> Callable[..., HttpResponse]:
+    def decorate(handle: Callable[..., dict[str, Any] | HttpResponseBase]) -> Callable[..., HttpResponseBase]:
         @functools.wraps(handle)
-        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method != method:
                 return HttpResponse(status=405, headers={"Allow": method})
             try:
                 answer = handle(attempt_of(request), request, *args, **kwargs)
             except DomainError as error:
                 return json_error(error)
-            if isinstance(answer, HttpResponse):
+            if isinstance(answer, HttpResponseBase):
                 return answer
             return HttpResponse(orjson.dumps(answer), content_type="application/json")
 

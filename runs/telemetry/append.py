@@ -6,7 +6,7 @@ import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from django.db import transaction
 from django.db.models import F
@@ -16,7 +16,7 @@ from runner.protocol import LEVELS, MAX_METRIC_KEY_CHARACTERS, STREAMS
 from runs.models import Attempt, LogChunk, MetricBatch, TelemetryCounter
 from runs.telemetry.newest import is_due, lock_counter, merge_batches
 from runs.telemetry.packing import LineColumns, pack_batch, pack_lines, unpack_lines
-from runs.telemetry.points import Points
+from runs.telemetry.points import Columns, Points
 from trainhub.errors import Fenced, SequenceGap
 
 MAX_CHUNK_LINES = 1000
@@ -53,7 +53,7 @@ def append_metrics(
     *,
     attempt: Attempt,
     sequence: int,
-    columns: Mapping[str, Mapping[str, Sequence[Any]]],
+    columns: Mapping[str, Columns],
     now: datetime | None = None,
 ) -> int:
     """Store a batch of metric points unless it is stored already, in a transaction of its own.
@@ -89,7 +89,7 @@ def append_metrics(
     return sequence if stored is None else stored
 
 
-def check_columns(columns: Mapping[str, Mapping[str, Sequence[Any]]]) -> dict[str, Points]:
+def check_columns(columns: Mapping[str, Columns]) -> dict[str, Points]:
     """Return the points of each key, without keys that have none.
 
     Raises:

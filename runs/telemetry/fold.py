@@ -21,11 +21,12 @@ from runs.lifecycle import TERMINAL
 from runs.models import MetricBatch, MetricChunk, TelemetryCounter
 from runs.telemetry.newest import in_slices, lock_counter, merge_batches
 from runs.telemetry.packing import pack_points, pack_selection, unpack_batch, unpack_points
-from runs.telemetry.points import CHUNK_POINTS, Points, extreme_indexes, newest_index
+from runs.telemetry.points import Points, extreme_indexes, newest_index
 from runs.telemetry.thinning import outline_indexes, sketch_indexes
 
 FOLD_BATCHES = 64  # an inbox with so many batches or points is worth folding
 FOLD_POINTS = 20_000
+CHUNK_POINTS = 1000
 _STEP_BATCHES = 256  # read in one step at most, so that a step stays well under a second
 _STEP_POINTS = 100_000
 
@@ -117,7 +118,7 @@ def _make_chunks(run_id: int, key: str, attempt_number: int, parts: list[Points]
         [time for part in parts for time in part.times],
         [value for part in parts for value in part.values],
     )
-    for points in joined.sorted_parts():
+    for points in joined.sorted_parts(CHUNK_POINTS):
         yield MetricChunk(run_id=run_id, key=key, attempt_number=attempt_number, **_summary(points))
 
 

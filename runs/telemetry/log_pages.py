@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from runner.protocol import LEVELS, STREAMS, Level, Stream
 from runs.models import LogChunk
-from runs.telemetry.append import MAX_LINE_TIME_US
-from runs.telemetry.log_ranges import Span, TimeRange, count_lines, find_spans
+from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_ranges import Span, count_lines, find_spans
 from runs.telemetry.newest import in_slices
 from runs.telemetry.packing import LineColumns, Payload, unpack_lines
 
@@ -72,7 +72,7 @@ def read_page(
     """
     if page < 1 or page_size < 1:
         raise ValueError("page and page_size start at 1")
-    wanted = _Filter.of(start_us, end_us, levels, stream, attempt, contains)
+    wanted = LineFilter.of(start_us, end_us, levels, stream, attempt, contains)
     pager = _Pager(skip=(page - 1) * page_size, room=page_size)
     for found in _search(run_id, wanted):
         pager.add(found)
@@ -100,67 +100,13 @@ def iterate_lines(
 
     Lines that come after the first one is asked for may be left out.
     """
-    wanted = _Filter.of(start_us, end_us, levels, stream, attempt, contains)
+    wanted = LineFilter.of(start_us, end_us, levels, stream, attempt, contains)
     for span in find_spans(run_id, wanted.times):
         for place, columns in _chunks(run_id, span, wanted):
             for index in wanted.matches(columns, is_inside=span.is_whole):
                 number = place + index
                 if span.first <= number < span.stop:
                     yield _line(number, columns, index)
-
-
-@dataclass(frozen=True, slots=True)
-class _Filter:
-    times: TimeRange
-    levels: frozenset[int] | None
-    stream: int | None
-    attempt: int | None
-    words: str
-
-    @classmethod
-    def of(
-        cls,
-        start_us: int | None,
-        end_us: int | None,
-        levels: Collection[str] | None,
-        stream: str | None,
-        attempt: int | None,
-        contains: str | None,
-    ) -> _Filter:
-        return cls(
-            TimeRange(_storable(start_us), _storable(end_us)),
-            None if levels is None else frozenset(_index(LEVELS, level) for level in levels),
-            None if stream is None else _index(STREAMS, stream),
-            attempt,
-            (contains or "").casefold(),
-        )
-
-    @property
-    def needs_text(self) -> bool:
-        """Whether only the unpacked lines can tell what matches."""
-        return self.stream is not None or self.attempt is not None or bool(self.words)
-
-    def may_match(self, level_counts: list[int]) -> bool:
-        return self.levels is None or any(level_counts[level] for level in self.levels)
-
-    def count(self, level_counts: list[int]) -> int:
-        """Return how many lines match by level alone."""
-        return sum(level_counts if self.levels is None else (level_counts[level] for level in self.levels))
-
-    def matches(self, lines: LineColumns, *, is_inside: bool) -> list[int]:
-        """Return the indexes of the lines that match; `is_inside`: all are known to be in the time range."""
-        found: Collection[int] = range(len(lines))
-        if not is_inside:
-            found = [index for index in found if lines.times[index] in self.times]
-        if self.levels is not None:
-            found = [index for index in found if lines.levels[index] in self.levels]
-        if self.stream is not None:
-            found = [index for index in found if lines.streams[index] == self.stream]
-        if self.attempt is not None:
-            found = [index for index in found if lines.attempts[index] == self.attempt]
-        if self.words:
-            found = [index for index in found if self.words in lines.texts[index].casefold()]
-        return list(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +151,7 @@ class _Pager:
             self.taken.append(_Taken(found, skip, count))
 
 
-def _search(run_id: int, wanted: _Filter) -> Iterator[_Found]:
+def _search(run_id: int, wanted: LineFilter) -> Iterator[_Found]:
     """Yield where matches are, in line order, with the least reading that counts them exactly."""
     is_plain = wanted.levels is None and not wanted.needs_text
     for span in find_spans(run_id, wanted.times):
@@ -217,7 +163,7 @@ def _search(run_id: int, wanted: _Filter) -> Iterator[_Found]:
             yield from _search_levels(run_id, span, wanted)
 
 
-def _search_levels(run_id: int, span: Span, wanted: _Filter) -> Iterator[_Found]:
+def _search_levels(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Found]:
     for rows in _summaries(run_id, span):
         for first, lines, level_counts in rows:
             stop = min(first + lines, span.stop)
@@ -227,7 +173,7 @@ def _search_levels(run_id: int, span: Span, wanted: _Filter) -> Iterator[_Found]
                 yield _Found(first, stop, wanted.count(level_counts))
 
 
-def _search_text(run_id: int, span: Span, wanted: _Filter) -> Iterator[_Found]:
+def _search_text(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Found]:
     for first, columns in _chunks(run_id, span, wanted):
         stop = min(first + len(columns), span.stop)
         matches = [i for i in wanted.matches(columns, is_inside=span.is_whole) if first + i < stop]
@@ -236,7 +182,7 @@ def _search_text(run_id: int, span: Span, wanted: _Filter) -> Iterator[_Found]:
         )
 
 
-def _load(run_id: int, taken: list[_Taken], wanted: _Filter) -> list[LogLine]:
+def _load(run_id: int, taken: list[_Taken], wanted: LineFilter) -> list[LogLine]:
     """Return the lines of the page; what was not unpacked yet is read with one query for some chunks."""
     firsts = [one.found.first for one in taken if one.found.lines is None and not one.found.is_run]
     payloads = _payloads_at(run_id, firsts)
@@ -286,13 +232,14 @@ def _summaries(run_id: int, span: Span) -> Iterator[list[tuple[int, int, list[in
         rows = list(
             chunks.order_by("first_line").values_list("first_line", "lines", "level_counts")[:_SUMMARIES_AT_ONCE]
         )
-        if not rows:
+        if rows:
+            yield rows
+        if len(rows) < _SUMMARIES_AT_ONCE:
             return
-        yield rows
         place = rows[-1][0] + 1
 
 
-def _chunks(run_id: int, span: Span, wanted: _Filter) -> Iterator[tuple[int, LineColumns]]:
+def _chunks(run_id: int, span: Span, wanted: LineFilter) -> Iterator[tuple[int, LineColumns]]:
     """Yield first line and lines of the chunks in the span that may hold a match."""
     for rows in _summaries(run_id, span):
         firsts = [first for first, _, level_counts in rows if wanted.may_match(level_counts)]
@@ -312,15 +259,3 @@ def _line(number: int, lines: LineColumns, index: int) -> LogLine:
         lines.attempts[index],
         lines.texts[index],
     )
-
-
-def _index(names: tuple[str, ...], name: str) -> int:
-    try:
-        return names.index(name)
-    except ValueError:
-        raise ValueError(f"{name!r} is none of {', '.join(names)}") from None
-
-
-def _storable(time_us: int | None) -> int | None:
-    """Move a bound of a time range to where lines can be, so that any integer may be asked for."""
-    return None if time_us is None else min(max(time_us, 0), MAX_LINE_TIME_US + 1)

@@ -8,11 +8,14 @@ import operator
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypeAlias
+
+from runner.protocol import MetricColumns
 
 INT64_MIN = -(2**63)
 INT64_MAX = 2**63 - 1
-CHUNK_POINTS = 1000
+
+Columns: TypeAlias = Mapping[str, Sequence[Any]] | MetricColumns
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +30,7 @@ class Points:
         return len(self.steps)
 
     @classmethod
-    def checked(cls, columns: Mapping[str, Sequence[int] | Sequence[float]]) -> Self:
+    def checked(cls, columns: Columns) -> Self:
         """Take `step`, `time` and `value` of an ingest call.
 
         Raises:
@@ -38,9 +41,9 @@ class Points:
             raise ValueError("step, time and value differ in length")
         try:
             return cls(
-                array("q", steps),  # type: ignore[arg-type]  # array refuses floats itself
-                array("q", times),  # type: ignore[arg-type]
-                array("d", values),
+                array("q", steps),
+                array("q", times),
+                array("d", values),  # type: ignore[arg-type]  # refuses JSON's words for NaN, as it should
             )
         except (OverflowError, TypeError) as error:
             raise ValueError("step and time must fit int64, value float64") from error
@@ -49,7 +52,7 @@ class Points:
         """Return the points from index `start` to before `stop`."""
         return Points(self.steps[start:stop], self.times[start:stop], self.values[start:stop])
 
-    def sorted_parts(self, size: int = CHUNK_POINTS) -> Iterator[Points]:
+    def sorted_parts(self, size: int) -> Iterator[Points]:
         """Yield parts of at most `size` points, by step, then time, then the order they came in."""
         steps, times = self.steps, self.times
         ordered = self

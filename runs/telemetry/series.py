@@ -14,9 +14,9 @@ from itertools import islice
 from typing import Literal
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from runs.models import MetricBatch, MetricChunk, RunMetric, TelemetryCounter
+from runs.telemetry.fold import CHUNK_POINTS
 from runs.telemetry.newest import in_slices, lock_counter
 from runs.telemetry.packing import (
     POINT_BYTES,
@@ -26,9 +26,10 @@ from runs.telemetry.packing import (
     unpack_points,
     unpack_selections,
 )
-from runs.telemetry.points import INT64_MAX, INT64_MIN, Points
+from runs.telemetry.points import Points
 from runs.telemetry.thinning import MIN_LIMIT, outline_indexes, sketch_indexes, thin
 from runs.telemetry.timeline import SYSTEM_PREFIX, Timeline, read_timeline
+from runs.telemetry.window import Window
 
 # Unpacked are at most so many points for one shown: 20,000 take about 8 ms.
 _UNPACKED_PER_POINT = 20
@@ -94,9 +95,7 @@ def read_series(
     """
     if limit < MIN_LIMIT:
         raise ValueError(f"limit is at least {MIN_LIMIT}")
-    window = _Window(
-        (_or(first_step, INT64_MIN), _or(last_step, INT64_MAX)), (_or(first_time, INT64_MIN), _or(last_time, INT64_MAX))
-    )
+    window = Window.between(first_step, last_step, first_time, last_time)
     reading = _Reading(run_id, keys, limit, window, hidden=hidden)
     for _ in range(_TRIES):
         folded = _folded_points(run_id)
@@ -108,57 +107,10 @@ def read_series(
         return reading.read()
 
 
-def _or(value: int | None, default: int) -> int:
-    return default if value is None else min(max(value, INT64_MIN), INT64_MAX)
-
-
 def _folded_points(run_id: int) -> int:
     """Return how many points were ever folded; it grows with every fold."""
     counts = TelemetryCounter.objects.filter(run_id=run_id).values_list("metric_points", "inbox_points").first()
     return counts[0] - counts[1] if counts else 0
-
-
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """First and last step, and first and last time (ms since 1970 UTC), all included."""
-
-    steps: tuple[int, int]
-    times: tuple[int, int]
-
-    def narrowed(self, last_step: int) -> _Window:
-        return _Window((self.steps[0], min(self.steps[1], last_step)), self.times)
-
-    def has_all(self, steps: tuple[int, int], times: tuple[int, int]) -> bool:
-        """Tell whether all points with steps and times between these lie inside."""
-        return (
-            self.steps[0] <= steps[0]
-            and steps[1] <= self.steps[1]
-            and self.times[0] <= times[0]
-            and times[1] <= self.times[1]
-        )
-
-    def has_none(self, steps: tuple[int, int], times: tuple[int, int]) -> bool:
-        """Tell whether all points with steps and times between these lie outside."""
-        return (
-            steps[1] < self.steps[0] or self.steps[1] < steps[0] or times[1] < self.times[0] or self.times[1] < times[0]
-        )
-
-    def of(self, points: Points) -> Points:
-        """Return the points inside, in their order."""
-        steps, times = points.steps, points.times
-        if self.has_all((min(steps), max(steps)), (min(times), max(times))):
-            return points
-        first, last = self.steps
-        begin, end = self.times
-        return points.at([i for i, step in enumerate(steps) if first <= step <= last and begin <= times[i] <= end])
-
-    def chunks(self, chunks: QuerySet[MetricChunk]) -> QuerySet[MetricChunk]:
-        """Keep the chunks that may have points inside."""
-        if self.steps != (INT64_MIN, INT64_MAX):
-            chunks = chunks.filter(first_step__lte=self.steps[1], last_step__gte=self.steps[0])
-        if self.times != (INT64_MIN, INT64_MAX):
-            chunks = chunks.filter(first_time__lte=self.times[1], last_time__gte=self.times[0])
-        return chunks
 
 
 @dataclass(slots=True)
@@ -195,7 +147,7 @@ class _Reading:
     run_id: int
     keys: Sequence[str] | None
     limit: int
-    window: _Window
+    window: Window
     hidden: bool
 
     def read(self) -> dict[str, Series]:
@@ -264,7 +216,7 @@ class _Sections:
 
     key: str
     detail: Detail
-    window: _Window
+    window: Window
     timeline: Timeline
     limit: int
     steps: list[int] = field(default_factory=list)
@@ -344,4 +296,4 @@ def _joined(parts: Iterable[tuple[int, Points]]) -> Iterator[tuple[int, Points]]
         times += points.times
         values += points.values
     for attempt, (steps, times, values) in columns.items():
-        yield from ((attempt, part) for part in Points(steps, times, values).sorted_parts())
+        yield from ((attempt, part) for part in Points(steps, times, values).sorted_parts(CHUNK_POINTS))

@@ -1,0 +1,261 @@
+"""A real hub for tests: web server and scheduler as processes of their own, on a data folder of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).resolve().parents[2]
+Found = TypeVar("Found")
+
+
+def eventually(probe: Callable[[], Found], what: str, seconds: float = 60.0, pause: float = 0.05) -> Found:
+    """Ask `probe` until its answer is true and return it; fail naming `what` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        found = probe()
+        if found:
+            return found
+        time.sleep(pause)
+    raise AssertionError(f"not seen within {seconds:.0f} s: {what}")
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Answer:
+    """Status, parsed JSON (or text) and headers of an answer."""
+
+    status: int
+    body: Any
+    headers: Any
+
+
+@dataclass
+class Hub:
+    """One installation. `environment` adds settings; processes are started and killed one by one."""
+
+    data: Path
+    port: int = field(default_factory=free_port)
+    environment: dict[str, str] = field(default_factory=dict)
+    web: subprocess.Popen[bytes] | None = None
+    scheduler: subprocess.Popen[bytes] | None = None
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        """The hub's address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAINHUB_")}
+        ours = {"TRAINHUB_DATA": str(self.data), "TRAINHUB_PORT": str(self.port), "PYTHONPATH": str(ROOT)}
+        return {**kept, **ours, **self.environment}
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command and return what it printed."""
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, timeout=120, cwd=ROOT)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def prepare(self) -> Hub:
+        """Make the database, the static files and a token."""
+        self.manage("migrate", "--verbosity", "0")
+        self.manage("collectstatic", "--verbosity", "0", "--noinput")
+        self.token = self.manage("token").strip()
+        return self
+
+    def start(self) -> Hub:
+        """Start web and scheduler and wait until the hub answers."""
+        self.start_web()
+        self.start_scheduler()
+        return self
+
+    def _spawn(self, name: str, *arguments: str) -> subprocess.Popen[bytes]:
+        log = (self.data / f"{name}.log").open("ab")
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=self._environment(),
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+    def start_web(self) -> None:
+        """Start the web server and wait for its first answer."""
+        self.web = self._spawn("web", "-m", "gunicorn", "-c", str(ROOT / "trainhub" / "gunicorn_conf.py"))
+        eventually(self.is_up, "the hub's first answer", 30)
+
+    def start_scheduler(self) -> None:
+        """Start the scheduler."""
+        self.scheduler = self._spawn("scheduler", str(ROOT / "manage.py"), "scheduler")
+
+    def kill_web(self) -> None:
+        """kill -9 of the web server's master and workers."""
+        self.web = _kill_group(self.web)
+
+    def kill_scheduler(self) -> None:
+        """kill -9 of the scheduler."""
+        self.scheduler = _kill_group(self.scheduler)
+
+    def stop(self) -> None:
+        """End everything, runners and trainers included."""
+        self.kill_scheduler()
+        self.kill_web()
+        for pid in self.runner_pids():
+            _kill(pid)
+        eventually(lambda: not self.processes(), "the end of all processes of the hub", 20)
+
+    def runner_pids(self) -> list[int]:
+        """Return the pids of living runners of this hub."""
+        return [pid for pid in _pids() if "-m\0runner\0" in _cmdline(pid) and str(self.data) in _cmdline(pid)]
+
+    def trainer_pids(self, attempt: str = "") -> list[int]:
+        """Return the pids that carry the marker of one of this hub's attempts in their environment."""
+        names = [attempt] if attempt else [folder.name for folder in (self.data / "attempts").iterdir()]
+        markers = [f"TRAINHUB_ATTEMPT={name}\0" for name in names]
+        return [pid for pid in _pids() if any(marker in _environ(pid) for marker in markers)]
+
+    def processes(self) -> list[int]:
+        """Return the pids of runners and everything that trainers started."""
+        return sorted({*self.runner_pids(), *self.trainer_pids()})
+
+    def is_up(self) -> bool:
+        """Tell whether the hub answers."""
+        try:
+            return self.call("GET", "/health").status == 200
+        except OSError:
+            return False
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, token: str | None = None
+    ) -> Answer:
+        """Make one request with the operator's token."""
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request.add_header("Accept", "application/json")
+        if data is not None:
+            request.add_header("Content-Type", "application/json")
+        bearer = self.token if token is None else token
+        if bearer:
+            request.add_header("Authorization", f"Bearer {bearer}")
+        for name, value in (headers or {}).items():
+            request.add_header(name, value)
+        try:
+            with urllib.request.urlopen(request, timeout=90) as response:
+                return Answer(response.status, _parse(response.read()), response.headers)
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, _parse(error.read()), error.headers)
+
+    def new_project(self, **values: Any) -> dict[str, Any]:
+        """Create a project."""
+        answer = self.call("POST", "/projects", {"name": "end to end", **values})
+        assert answer.status == 201, answer.body
+        return answer.body
+
+    def new_run(self, project: dict[str, Any], **values: Any) -> str:
+        """Launch a run and return its path."""
+        answer = self.call("POST", f"/projects/{project['id']}/runs", {"name": "run", **values})
+        assert answer.status == 201, answer.body
+        return f"/projects/{project['id']}/runs/{answer.body['id']}"
+
+    def run(self, path: str) -> dict[str, Any]:
+        """Return a run."""
+        answer = self.call("GET", path)
+        assert answer.status == 200, answer.body
+        return answer.body
+
+    def wait_for_status(self, path: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait until the run has one of the statuses and return it."""
+        return eventually(
+            lambda: (run := self.run(path))["status"] in statuses and run, f"{path} {' or '.join(statuses)}", seconds
+        )
+
+    def wait_for_checkpoint(self, path: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait for the run's first checkpoint and return it."""
+
+        def first() -> Any:
+            items = self.call("GET", f"{path}/artifacts?type=checkpoint").body["items"]
+            return items and items[0]
+
+        return eventually(first, "a checkpoint", seconds)
+
+    def all_log_lines(self, path: str) -> list[dict[str, Any]]:
+        """Return the whole log."""
+        lines: list[dict[str, Any]] = []
+        while True:
+            answer = self.call("GET", f"{path}/logs/follow?after={len(lines)}&limit=1000").body
+            lines += answer["items"]
+            if not answer["items"]:
+                return lines
+
+    def series(self, path: str, key: str, **query: Any) -> dict[str, Any]:
+        """Return one metric with all its points."""
+        rest = "".join(f"&{name}={value}" for name, value in query.items())
+        return self.call("GET", f"{path}/metrics?key={key}&points=10000{rest}").body["series"][key]
+
+    def attempt_of(self, path: str) -> dict[str, Any]:
+        """Return the run's newest attempt."""
+        return self.call("GET", f"{path}/attempts").body[-1]
+
+
+def _parse(raw: bytes) -> Any:
+    try:
+        return json.loads(raw) if raw else None
+    except ValueError:
+        return raw.decode(errors="replace")
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def _kill_group(process: subprocess.Popen[bytes] | None) -> None:
+    if process is None:
+        return
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+
+
+def _pids() -> list[int]:
+    return [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+
+
+def _cmdline(pid: int) -> str:
+    return _read(f"/proc/{pid}/cmdline")
+
+
+def _environ(pid: int) -> str:
+    return _read(f"/proc/{pid}/environ")
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_bytes().decode(errors="replace")
+    except OSError:
+        return ""
