@@ -5,6 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+DATABASE_TESTS := tests/admin tests/artifacts tests/end_to_end tests/hostile tests/pages tests/projects tests/runs tests/trainhub
 PACKAGES := trainhub projects runs artifacts runner recipes tests benchmarks manage.py
 
 # --- Use ------------------------------------------------------------------------------------------
@@ -27,12 +28,17 @@ link: $(VENV)/installed ## print a new one-time sign-in link of the operator
 	@$(BIN)/python manage.py signinlink
 
 .PHONY: test
-test: $(VENV)/installed-dev ## run the whole test suite (SQLite; PostgreSQL too when DATABASE_URL names one)
-	@$(BIN)/python -m pytest -n auto
+test: $(VENV)/installed-dev ## run the whole test suite on SQLite, and on PostgreSQL too when DATABASE_URL names one
+	@env -u DATABASE_URL $(BIN)/python -m pytest -n auto
+	@if [ -n "$${DATABASE_URL:-}" ]; then $(MAKE) --no-print-directory test-database; fi
+
+.PHONY: test-database
+test-database: $(VENV)/installed-dev ## run the tests that touch the database on the one that DATABASE_URL names
+	@$(BIN)/python -m pytest -n auto -m "not browser" $(DATABASE_TESTS)
 
 # --- Develop --------------------------------------------------------------------------------------
 .PHONY: check
-check: $(VENV)/installed-dev lint types migrations schema audit ## the whole gate, as CI runs it
+check: $(VENV)/installed-dev lint types migrations schema ## the whole gate, as CI runs it
 	@$(MAKE) --no-print-directory test
 
 .PHONY: format

@@ -1,0 +1,1 @@
+"""What runs produce: checkpoints and other files, and the tags on them."""

@@ -55,4 +55,3 @@ def _tar_blocks(artifact: Artifact) -> Iterator[bytes]:
                 yield block
         yield b"\0" * (-entry["size_bytes"] % tarfile.BLOCKSIZE)
     yield b"\0" * (tarfile.BLOCKSIZE * 2)
-

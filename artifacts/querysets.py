@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from projects.querysets import Viewer, is_staff
 
 if TYPE_CHECKING:
-    from artifacts.models import Artifact
+    from artifacts.models import Artifact  # noqa: F401 - named in the base class below
 
 
 class ArtifactQuerySet(QuerySet["Artifact"]):

@@ -13,8 +13,9 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+from typing import Protocol
 
 from django.conf import settings
 
@@ -64,7 +65,7 @@ class FileStore:
         finally:
             aside.unlink(missing_ok=True)
 
-    def open(self, uid: str, index: int) -> BinaryIO:
+    def open(self, uid: str, index: int) -> BufferedReader:
         """Open one file for reading. Raises: FileNotFoundError."""
         return self._place(uid, index).open("rb")
 
@@ -101,7 +102,15 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_blocks(stream: BinaryIO) -> Iterator[bytes]:
+class Readable(Protocol):
+    """Anything that reads bytes, such as a request."""
+
+    def read(self, size: int = ..., /) -> bytes:
+        """Return at most `size` bytes; empty at the end."""
+        ...
+
+
+def read_blocks(stream: Readable) -> Iterator[bytes]:
     """Yield what a stream holds, a block at a time."""
     while block := stream.read(BLOCK_BYTES):
         yield block

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Self
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Count, Max, Q, QuerySet
 
-if TYPE_CHECKING:
-    from projects.models import Project
-
 Viewer = AbstractBaseUser | AnonymousUser
+
+if TYPE_CHECKING:
+    from projects.models import Project  # noqa: F401 - named in the base class below
 
 
 def is_staff(user: Viewer) -> bool:
@@ -35,6 +35,4 @@ class ProjectQuerySet(QuerySet["Project"]):
 
     def matching(self, text: str) -> Self:
         """Keep those whose name, description or base model contains `text`."""
-        return self.filter(
-            Q(name__icontains=text) | Q(description__icontains=text) | Q(base_model__icontains=text)
-        )
+        return self.filter(Q(name__icontains=text) | Q(description__icontains=text) | Q(base_model__icontains=text))

@@ -25,13 +25,13 @@ def main(arguments: list[str]) -> int:
         return 0
     folder.write_runner(is_recovery=is_recovery)
     try:
-        return _run(folder, is_recovery)
-    except Exception:
+        return _run(folder, is_recovery=is_recovery)
+    except Exception:  # noqa: BLE001  its last words belong in the log
         note(f"the runner failed:\n{traceback.format_exc()}")
         return 1
 
 
-def _run(folder: AttemptFolder, is_recovery: bool) -> int:
+def _run(folder: AttemptFolder, *, is_recovery: bool) -> int:
     if is_recovery:
         from runner.recover import recover
 

@@ -54,7 +54,7 @@ class ArtifactWatcher:
             wait, has_ended = SCAN_SECONDS, self._has_ended
             self._wake.clear()
             try:
-                if self._pass(has_ended) and has_ended:
+                if self._pass(has_ended=has_ended) and has_ended:
                     break
                 backoff.reset()
             except NoAnswer as problem:
@@ -74,18 +74,18 @@ class ArtifactWatcher:
         """Stop; return the sources that are not stored and not given up."""
         self._is_leaving = True
         self._wake.set()
-        return [candidate.source for candidate in self._find(True)]
+        return [candidate.source for candidate in self._find(has_ended=True)]
 
-    def _find(self, has_ended: bool) -> list[Candidate]:
-        found = manifest.find_candidates(self._output, self._pattern, self._marker, has_ended)
+    def _find(self, *, has_ended: bool) -> list[Candidate]:
+        found = manifest.find_candidates(self._output, self._pattern, self._marker, has_ended=has_ended)
         return [c for c in found if c.source not in self._verified and c.source not in self._given_up]
 
-    def _pass(self, has_ended: bool) -> bool:
+    def _pass(self, *, has_ended: bool) -> bool:
         """Handle every candidate once. True when none is left. Raises: NoAnswer, Fenced."""
-        candidates = self._find(has_ended)
+        candidates = self._find(has_ended=has_ended)
         for candidate in candidates:
             try:
-                self._handle(candidate, has_ended)
+                self._handle(candidate, has_ended=has_ended)
             except Changed:
                 self._seen.pop(candidate.source, None)
                 if has_ended:
@@ -94,9 +94,9 @@ class ArtifactWatcher:
                 self._give_up(candidate, str(problem))
             except Refused as refusal:
                 self._give_up(candidate, refusal.detail or refusal.code)
-        return not self._find(has_ended)
+        return not self._find(has_ended=has_ended)
 
-    def _handle(self, candidate: Candidate, has_ended: bool) -> None:
+    def _handle(self, candidate: Candidate, *, has_ended: bool) -> None:
         found = manifest.list_files(self._output, candidate)
         is_steady = self._seen.get(candidate.source) == found
         self._seen[candidate.source] = found

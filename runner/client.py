@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from runner.durable import note
 from runner.protocol import REQUEST_TIMEOUT_SECONDS, VERSION, VERSION_HEADER
 
 MAX_ANSWER_BYTES: Final = 1024 * 1024
@@ -63,7 +64,7 @@ class Backoff:
         """Return the next wait; not shorter than the hub asked for."""
         wait, self._next = self._next, min(self._next * 2, self.LAST)
         asked = problem.retry_after if problem else 0.0
-        return max(wait * random.uniform(0.5, 1.0), asked)
+        return max(wait * random.uniform(0.5, 1.0), asked)  # noqa: S311  spreads load, guards nothing
 
 
 class Client:
@@ -191,12 +192,14 @@ def retry(
     call: Callable[[], dict[str, Any]], *, leaving: threading.Event, seconds: float = GIVE_UP_SECONDS
 ) -> dict[str, Any]:
     """Repeat a call until it is answered. Raises: Refused, Fenced, and NoAnswer after `seconds` or on leaving."""
-    deadline, backoff = time.monotonic() + seconds, Backoff()
+    deadline, backoff, has_noted = time.monotonic() + seconds, Backoff(), False
     while True:
         try:
             return call()
         except NoAnswer as problem:
-            delay = backoff.delay(problem)
+            if not has_noted:
+                note(f"no answer, trying on for {seconds:.0f} s: {problem}")
+            delay, has_noted = backoff.delay(problem), True
             if time.monotonic() + delay >= deadline or leaving.wait(delay):
                 raise
 

@@ -12,7 +12,6 @@ from runner.control import Control
 from runner.durable import note, write_record
 from runner.folder import AttemptFolder
 from runner.heartbeat import Heartbeat
-from runner.lines import WARNING
 from runner.protocol import ClaimAnswer, ExitReport, StartedRequest
 from runner.sender import LogStream, MetricStream, Sender
 from runner.spool import Spool
@@ -20,6 +19,7 @@ from runner.telemetry import Telemetry
 from runner.threads import start_thread
 
 UPLOAD_SECONDS: Final = 3600.0  # after the trainer's end; promise P8
+MAX_STEPS: Final = 2**63  # steps are int64
 STEP_SECONDS: Final = 0.5  # how soon a wait notices that the attempt was fenced
 
 
@@ -125,7 +125,7 @@ def find_max_steps(config: dict[str, Any]) -> float | None:
     for section in ("model_parameters", "hyperparameters"):
         values = config.get(section)
         steps = values.get("max_steps") if isinstance(values, dict) else None
-        if isinstance(steps, int | float) and not isinstance(steps, bool) and steps > 0:
+        if isinstance(steps, int | float) and not isinstance(steps, bool) and 0 < steps < MAX_STEPS:
             return float(steps)
     return None
 

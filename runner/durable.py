@@ -15,7 +15,8 @@ def note(text: str) -> None:
     """Write one line to the runner's own log (stderr). Never raises: a full disk must not end the runner."""
     stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     with contextlib.suppress(OSError, ValueError):
-        print(f"{stamp} {text}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"{stamp} {text}\n")
+        sys.stderr.flush()
 
 
 def printable(text: str) -> str:

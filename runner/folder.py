@@ -46,7 +46,7 @@ class AttemptFolder:
         except OSError:
             os.close(descriptor)
             return None
-        os.set_inheritable(descriptor, False)
+        os.set_inheritable(descriptor, False)  # noqa: FBT003  its own signature
         return descriptor
 
     def _inherited_lock(self) -> int | None:

@@ -52,7 +52,7 @@ class GpuReader:
         )
         self.pid = process.pid
         try:
-            return process.communicate(timeout=TIMEOUT_SECONDS)[0] if process else ""
+            return process.communicate(timeout=TIMEOUT_SECONDS)[0]
         except subprocess.TimeoutExpired:
             process.kill()
             raise

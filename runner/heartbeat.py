@@ -17,7 +17,7 @@ class Heartbeat:
 
     def __init__(self, client: Client, control: Control, progress: Callable[[], float | None]) -> None:
         self._client, self._control, self._progress = client, control, progress
-        self._is_over = False
+        self._is_over = self._is_hub_away = False
 
     def run(self) -> None:
         """Beat until `end` or the attempt is fenced. Also at once when the phase changes."""
@@ -29,7 +29,9 @@ class Heartbeat:
             try:
                 self._beat()
                 backoff.reset()
+                self._note_change(problem=None)
             except NoAnswer as problem:
+                self._note_change(problem=problem)
                 wait = min(backoff.delay(problem), HEARTBEAT_SECONDS)
             except Refused as refusal:
                 note(f"the hub refused a heartbeat: {refusal}")
@@ -50,6 +52,11 @@ class Heartbeat:
             if not isinstance(grace, int | float) or not math.isfinite(grace):
                 grace = None
             self._control.stop(grace)
+
+    def _note_change(self, *, problem: NoAnswer | None) -> None:
+        if (problem is not None) != self._is_hub_away:
+            self._is_hub_away = problem is not None
+            note(f"the hub does not answer: {problem}" if problem else "the hub answers again")
 
     def end(self) -> None:
         """The attempt is over; the loop ends by itself."""

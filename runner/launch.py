@@ -21,13 +21,13 @@ def main(arguments: list[str]) -> int:
     """Exec the command; returns only when that failed."""
     runner, status = int(arguments[0]), int(arguments[1])
     command = arguments[2:]
-    os.set_inheritable(status, False)
+    os.set_inheritable(status, False)  # noqa: FBT003
     _die_with(runner)
     _tighten()
     _reset_signals()
     os.write(status, b"ready ")
     try:
-        os.execvpe(command[0], command, _read_environment())
+        os.execvpe(command[0], command, _read_environment())  # noqa: S606  the recipe's argument list
     except OSError as error:
         os.write(status, str(error.errno).encode())
     return 127

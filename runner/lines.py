@@ -16,10 +16,15 @@ INT64: Final = range(-(2**63), 2**63)
 INFO: Final = LEVELS.index("INFO")
 WARNING: Final = LEVELS.index("WARNING")
 ERROR: Final = LEVELS.index("ERROR")
+CRITICAL: Final = LEVELS.index("CRITICAL")
 WORDS: Final = {
     **{level: index for index, level in enumerate(LEVELS)},
-    **{"WARN": WARNING, "FATAL": LEVELS.index("CRITICAL")},
-    **{"I": INFO, "W": WARNING, "E": ERROR, "F": LEVELS.index("CRITICAL")},
+    "WARN": WARNING,
+    "FATAL": CRITICAL,
+    "I": INFO,
+    "W": WARNING,
+    "E": ERROR,
+    "F": CRITICAL,
 }
 
 # Digits and punctuation may come first (a time, brackets), then perhaps "logger.name - ", then the word.
@@ -32,7 +37,7 @@ COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class LineSplitter:
-    """Cuts one stream into lines with bounded memory. A progress bar's \\r updates leave its last state."""
+    """Cuts one stream into lines with bounded memory. Of a progress bar's updates the last one stays."""
 
     def __init__(self) -> None:
         self._partial = b""

@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     type: ArtifactType
     source: str
     is_directory: bool
-    is_whole: bool
+    is_whole: bool = False
 
 
 class Found(NamedTuple):
@@ -44,22 +44,20 @@ class Found(NamedTuple):
     modified_ns: int
 
 
-def find_candidates(output: Path, pattern: str, marker: str, has_ended: bool) -> Iterator[Candidate]:
+def find_candidates(output: Path, pattern: str, marker: str, *, has_ended: bool) -> Iterator[Candidate]:
     """Yield what lies in the output folder now. TensorBoard's files count only after the trainer's end."""
     for source, is_directory in _glob(output, pattern.split("/")):
-        if is_directory and marker:
-            if (output / source / marker).is_file():
-                yield Candidate("checkpoint", source, True, True)
-        else:
-            yield Candidate("checkpoint", source, is_directory, False)
+        has_marker = is_directory and bool(marker)
+        if not has_marker or (output / source / marker).is_file():
+            yield Candidate("checkpoint", source, is_directory, is_whole=has_marker)
     for source, is_directory in _glob(output, ["evaluations", "*.json"]):
         if not is_directory:
-            yield Candidate("evaluation", source, False, False)
+            yield Candidate("evaluation", source, is_directory)
     for source, is_directory in _glob(output, ["config", "*"]):
-        yield Candidate("config", source, is_directory, False)
+        yield Candidate("config", source, is_directory)
     if has_ended:
         for source, is_directory in _glob(output, ["tensorboard"]):
-            yield Candidate("tensorboard", source, is_directory, False)
+            yield Candidate("tensorboard", source, is_directory)
 
 
 def _glob(folder: Path, segments: list[str], above: str = "") -> Iterator[tuple[str, bool]]:

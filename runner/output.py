@@ -153,6 +153,7 @@ class Output:
     def _add_line(self, stream: int, time_us: int, line: bytes) -> None:
         metrics = parse_metrics(line) if stream == STDOUT else None
         if metrics:
-            return self._telemetry.add_metric_line(time_us, metrics)
-        text = decode_line(line)
-        self._telemetry.add_line(time_us, find_level(text, DEFAULT_LEVELS[stream]), stream, text)
+            self._telemetry.add_metric_line(time_us, metrics)
+        else:
+            text = decode_line(line)
+            self._telemetry.add_line(time_us, find_level(text, DEFAULT_LEVELS[stream]), stream, text)

@@ -54,7 +54,7 @@ def _deliver(
     folder: AttemptFolder, job: dict[str, Any], claim: ClaimAnswer, control: Control, left: dict[str, Any] | None
 ) -> bool:
     delivery = Delivery(folder, job, claim, control)
-    report = cast(ExitReport | None, read_record(folder.exit))
+    report = cast("ExitReport | None", read_record(folder.exit))
     if report is None:
         report = _report_death(left)
         write_exit(folder, report)

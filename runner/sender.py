@@ -90,7 +90,8 @@ class Sender:
         try:
             answer = self._client.post(self._stream.path, body)
         except Refused as refusal:
-            return self._refused(number, body, refusal)
+            self._refused(number, body, refusal)
+            return
         stored = answer.get("sequence")
         if not isinstance(stored, int) or stored < number:
             raise NoAnswer("the answer does not acknowledge the batch")

@@ -70,7 +70,7 @@ def claim_attempt(folder: AttemptFolder, job: dict[str, Any], control: Control) 
         return None
     with contextlib.suppress(OSError):
         write_record(folder.claim, answer)
-    return cast(ClaimAnswer, answer)
+    return cast("ClaimAnswer", answer)
 
 
 def _leave(folder: AttemptFolder, problem: Exception) -> None:
@@ -98,7 +98,7 @@ def check_claim(answer: dict[str, Any], attempt: str) -> dict[str, Any]:
 def read_claim(folder: AttemptFolder, record: dict[str, Any] | None, attempt: str) -> ClaimAnswer | None:
     """Return the claim that an earlier runner kept, None when there is no usable one."""
     try:
-        return cast(ClaimAnswer, check_claim(record or {}, attempt))
+        return cast("ClaimAnswer", check_claim(record or {}, attempt))
     except NoAnswer:
         note(f"no usable claim in {Path(folder.claim).name}")
         return None

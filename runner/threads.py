@@ -24,6 +24,6 @@ def _keep_working(name: str, work: Callable[[], object]) -> None:
         try:
             work()
             return
-        except Exception:
+        except Exception:  # noqa: BLE001  nothing may end a thread that the attempt needs
             note(f"thread {name} failed and goes on:\n{traceback.format_exc()}")
             threading.Event().wait(PAUSE_SECONDS)

@@ -65,7 +65,7 @@ class Trainer:
         status_read, status = os.pipe2(os.O_CLOEXEC)
         self.has_ended = False
         try:
-            self._process = subprocess.Popen(  # argument list, no shell
+            self._process = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(status), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,

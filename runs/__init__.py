@@ -1,0 +1,1 @@
+"""Runs: their life, their scheduler, their telemetry."""

@@ -141,7 +141,7 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
     A report that comes again changes nothing. Rows: the attempt, the run, its event.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        run: Run = Run.objects.select_for_update().get(pk=attempt.run_id)
         reason = judge(run_status=Status(run.status), report=report)
         message = describe_exit(report, reason)
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
@@ -156,7 +156,7 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
             return run
         if report["was_stopped"]:
             _note_signal(attempt)
-        evidence = {name: report[name] for name in ("exit_code", "signal", "was_stopped", "was_killed", "runner_died")}  # type: ignore[literal-required]
+        evidence = {name: report[name] for name in ("exit_code", "signal", "was_stopped", "was_killed", "runner_died")}
         return _end_run(run, attempt, reason, message, actor, {"attempt": attempt.number, **evidence})
 
 
@@ -166,7 +166,7 @@ def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str
     Returns None when it had ended already; nothing is written then.
     """
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        run: Run = Run.objects.select_for_update().get(pk=attempt.run_id)
         if run.status == Status.CANCELLING and OUTCOMES[reason].status != Status.CANCELLED:
             reason = Reason.CANCELLED
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
@@ -177,9 +177,7 @@ def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str
         return _end_run(run, attempt, reason, message, "scheduler", {"attempt": attempt.number})
 
 
-def _end_run(
-    run: Run, attempt: Attempt, reason: Reason, message: str, actor: str, evidence: dict[str, Any]
-) -> Run:
+def _end_run(run: Run, attempt: Attempt, reason: Reason, message: str, actor: str, evidence: dict[str, Any]) -> Run:
     to = OUTCOMES[reason].status
     if may_restart(run, attempt, reason):
         restart = f"{OUTCOMES[reason].text} Restart {attempt.number} of {run.max_restarts}."
@@ -193,9 +191,7 @@ def _end_run(
         )
     if run.status == Status.STARTING and to != Status.FAILED:
         transition(run=run, to=Status.RUNNING, actor=actor, attempt=attempt)  # its own report of the start is late
-    return transition(
-        run=run, to=to, reason=reason, message=message, actor=actor, attempt=attempt, evidence=evidence
-    )
+    return transition(run=run, to=to, reason=reason, message=message, actor=actor, attempt=attempt, evidence=evidence)
 
 
 def may_restart(run: Run, attempt: Attempt, reason: Reason) -> bool:
@@ -245,4 +241,3 @@ def is_unreachable(attempt: Attempt | None, now: datetime | None = None) -> bool
         return False
     limit = timedelta(seconds=settings.UNREACHABLE_AFTER_SECONDS)
     return (now or timezone.now()) - attempt.heartbeat_at > limit
-

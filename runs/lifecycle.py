@@ -86,9 +86,7 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.CANCELLED_UNCONFIRMED: Outcome(
         Status.CANCELLED, "lost", "Cancelled on request; its node did not answer, so the end was not seen."
     ),
-    Reason.TRAINER_FAILED: Outcome(
-        Status.FAILED, "program", "The trainer ended with an error.", may_restart=True
-    ),
+    Reason.TRAINER_FAILED: Outcome(Status.FAILED, "program", "The trainer ended with an error.", may_restart=True),
     Reason.TRAINER_KILLED: Outcome(
         Status.FAILED, "program", "A signal that trainhub did not send ended the trainer.", may_restart=True
     ),
@@ -109,9 +107,7 @@ OUTCOMES: dict[Reason, Outcome] = {
     Reason.CHECKPOINT_DAMAGED: Outcome(
         Status.FAILED, "infra", "The checkpoint to resume from did not arrive whole on the node."
     ),
-    Reason.LOST: Outcome(
-        Status.FAILED, "lost", "No sign of life from the node for too long.", may_restart=True
-    ),
+    Reason.LOST: Outcome(Status.FAILED, "lost", "No sign of life from the node for too long.", may_restart=True),
 }
 
 

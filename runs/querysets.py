@@ -10,7 +10,7 @@ from projects.querysets import Viewer, is_staff
 from runs.lifecycle import LIVE, Status
 
 if TYPE_CHECKING:
-    from runs.models import Run
+    from runs.models import Run  # noqa: F401 - named in the base class below
 
 
 class RunQuerySet(QuerySet["Run"]):

@@ -1,0 +1,1 @@
+"""Wiring: settings, URLs, errors, the API's common pieces, health."""

@@ -16,9 +16,7 @@ OPERATOR = "operator"
 def first_operator() -> Any:
     """Return the operator account that `make up` works with, made at first use without any password."""
     users = get_user_model()
-    operator, is_new = users.objects.get_or_create(
-        username=OPERATOR, defaults={"is_staff": True, "is_superuser": True}
-    )
+    operator, is_new = users.objects.get_or_create(username=OPERATOR, defaults={"is_staff": True, "is_superuser": True})
     if is_new:
         operator.set_unusable_password()
         operator.save()

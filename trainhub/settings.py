@@ -26,9 +26,7 @@ NODE_URL = env.str("TRAINHUB_NODE_URL", default=PUBLIC_URL).rstrip("/")
 prepare_data_folder(DATA_DIR)
 
 # --- Security -------------------------------------------------------------------------------------
-SECRET_KEY = env.str("TRAINHUB_SECRET_KEY", default="") or read_or_make_secret(
-    DATA_DIR / "secrets" / "secret_key"
-)
+SECRET_KEY = env.str("TRAINHUB_SECRET_KEY", default="") or read_or_make_secret(DATA_DIR / "secrets" / "secret_key")
 DEBUG = False  # no setting turns it on: a debug page shows settings and source to whoever causes an error
 _public = urlsplit(PUBLIC_URL)
 IS_HTTPS = _public.scheme == "https"
@@ -163,14 +161,14 @@ LOGOUT_REDIRECT_URL = "/ui/sign-in"
 # Sign-in links: valid for an hour, and once, as the sign-in moves the user's last_login.
 SESAME_MAX_AGE = 3600
 SESAME_ONE_TIME = True
-SESAME_TOKEN_NAME = "link"
+SESAME_TOKEN_NAME = "link"  # noqa: S105 - the name of a query parameter
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_VERBOSE = False
-KNOX_TOKEN_MODEL = "projects.ApiToken"
+KNOX_TOKEN_MODEL = "projects.ApiToken"  # noqa: S105 - the name of a model
 REST_KNOX = {
     "TOKEN_MODEL": "projects.ApiToken",
     "AUTH_HEADER_PREFIX": "Bearer",

@@ -25,7 +25,7 @@ class ArtifactScopedView(RunScopedView):
 
     def get_artifact(self, needs: Role = Role.VIEWER) -> Artifact:
         """Return the artifact of the path. 404 for strangers, 403 when the role is too low."""
-        artifact = find(
+        artifact: Artifact = find(
             Artifact.objects.visible_to(self.request.user)
             .whole()
             .with_tags()
@@ -177,6 +177,4 @@ class RunResumeView(RunScopedView):
             raise InvalidInput({"source_artifact_id": ["Name the checkpoint to resume from."]})
         values = validated(RunChangesSerializer, request.data)
         checkpoint = services.checkpoint_to_resume(run=run, checkpoint_id=checkpoint_id)
-        return create_once(
-            request, lambda: services.resume_run(checkpoint=checkpoint, by=request.user, values=values)
-        )
+        return create_once(request, lambda: services.resume_run(checkpoint=checkpoint, by=request.user, values=values))

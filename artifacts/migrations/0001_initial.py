@@ -5,46 +5,74 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Artifact',
+            name="Artifact",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uid', models.CharField(editable=False, max_length=32, unique=True)),
-                ('type', models.CharField(choices=[('checkpoint', 'Checkpoint'), ('tensorboard', 'Tensorboard'), ('evaluation', 'Evaluation'), ('config', 'Config'), ('other', 'Other')], max_length=16)),
-                ('name', models.CharField(max_length=255)),
-                ('source', models.CharField(max_length=1000)),
-                ('step', models.BigIntegerField(blank=True, null=True)),
-                ('path', models.CharField(help_text='URI', max_length=500)),
-                ('is_directory', models.BooleanField(default=False)),
-                ('size_bytes', models.BigIntegerField(default=0)),
-                ('manifest', models.JSONField(default=list)),
-                ('digest', models.CharField(blank=True, default='', max_length=64)),
-                ('state', models.CharField(choices=[('writing', 'Writing'), ('complete', 'Complete'), ('verified', 'Verified'), ('corrupt', 'Corrupt')], default='writing', max_length=16)),
-                ('damaged_file', models.CharField(blank=True, default='', max_length=500)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('verified_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("uid", models.CharField(editable=False, max_length=32, unique=True)),
+                (
+                    "type",
+                    models.CharField(
+                        choices=[
+                            ("checkpoint", "Checkpoint"),
+                            ("tensorboard", "Tensorboard"),
+                            ("evaluation", "Evaluation"),
+                            ("config", "Config"),
+                            ("other", "Other"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("name", models.CharField(max_length=255)),
+                ("source", models.CharField(max_length=1000)),
+                ("step", models.BigIntegerField(blank=True, null=True)),
+                ("path", models.CharField(help_text="URI", max_length=500)),
+                ("is_directory", models.BooleanField(default=False)),
+                ("size_bytes", models.BigIntegerField(default=0)),
+                ("manifest", models.JSONField(default=list)),
+                ("digest", models.CharField(blank=True, default="", max_length=64)),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("writing", "Writing"),
+                            ("complete", "Complete"),
+                            ("verified", "Verified"),
+                            ("corrupt", "Corrupt"),
+                        ],
+                        default="writing",
+                        max_length=16,
+                    ),
+                ),
+                ("damaged_file", models.CharField(blank=True, default="", max_length=500)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("verified_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ['created_at', 'id'],
+                "ordering": ["created_at", "id"],
             },
         ),
         migrations.CreateModel(
-            name='ArtifactTag',
+            name="ArtifactTag",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('value', models.CharField(choices=[('candidate', 'Candidate'), ('release', 'Release'), ('archived', 'Archived')], max_length=16)),
-                ('notes', models.TextField(blank=True, default='', max_length=10000)),
-                ('applied_at', models.DateTimeField(default=django.utils.timezone.now)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "value",
+                    models.CharField(
+                        choices=[("candidate", "Candidate"), ("release", "Release"), ("archived", "Archived")],
+                        max_length=16,
+                    ),
+                ),
+                ("notes", models.TextField(blank=True, default="", max_length=10000)),
+                ("applied_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
             options={
-                'ordering': ['applied_at', 'id'],
+                "ordering": ["applied_at", "id"],
             },
         ),
     ]

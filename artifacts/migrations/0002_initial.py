@@ -6,62 +6,79 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('artifacts', '0001_initial'),
-        ('runs', '0001_initial'),
+        ("artifacts", "0001_initial"),
+        ("runs", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='artifact',
-            name='attempt',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='artifacts', to='runs.attempt'),
+            model_name="artifact",
+            name="attempt",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="artifacts", to="runs.attempt"
+            ),
         ),
         migrations.AddField(
-            model_name='artifact',
-            name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='artifacts', to='runs.run'),
+            model_name="artifact",
+            name="run",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="artifacts", to="runs.run"
+            ),
         ),
         migrations.AddField(
-            model_name='artifacttag',
-            name='applied_by',
-            field=models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL),
+            model_name="artifacttag",
+            name="applied_by",
+            field=models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to=settings.AUTH_USER_MODEL
+            ),
         ),
         migrations.AddField(
-            model_name='artifacttag',
-            name='artifact',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tags', to='artifacts.artifact'),
+            model_name="artifacttag",
+            name="artifact",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="tags", to="artifacts.artifact"
+            ),
         ),
         migrations.AddIndex(
-            model_name='artifact',
-            index=models.Index(fields=['run', 'type', 'step'], name='artifact_of_run'),
+            model_name="artifact",
+            index=models.Index(fields=["run", "type", "step"], name="artifact_of_run"),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.UniqueConstraint(fields=('attempt', 'source'), name='artifact_offered_once'),
+            model_name="artifact",
+            constraint=models.UniqueConstraint(fields=("attempt", "source"), name="artifact_offered_once"),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['checkpoint', 'tensorboard', 'evaluation', 'config', 'other'])), name='artifact_type_known'),
+            model_name="artifact",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("type__in", ["checkpoint", "tensorboard", "evaluation", "config", "other"])),
+                name="artifact_type_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ['writing', 'complete', 'verified', 'corrupt'])), name='artifact_state_known'),
+            model_name="artifact",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ["writing", "complete", "verified", "corrupt"])),
+                name="artifact_state_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifact',
-            constraint=models.CheckConstraint(condition=models.Q(('size_bytes__gte', 0)), name='artifact_size_not_negative'),
+            model_name="artifact",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("size_bytes__gte", 0)), name="artifact_size_not_negative"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='artifacttag',
-            constraint=models.UniqueConstraint(fields=('artifact', 'value'), name='artifact_tag_once'),
+            model_name="artifacttag",
+            constraint=models.UniqueConstraint(fields=("artifact", "value"), name="artifact_tag_once"),
         ),
         migrations.AddConstraint(
-            model_name='artifacttag',
-            constraint=models.CheckConstraint(condition=models.Q(('value__in', ['candidate', 'release', 'archived'])), name='artifact_tag_known'),
+            model_name="artifacttag",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("value__in", ["candidate", "release", "archived"])), name="artifact_tag_known"
+            ),
         ),
     ]

@@ -40,7 +40,7 @@ def _answer(artifact: Artifact) -> dict[str, Any]:
 def _own(attempt: Attempt, artifact_id: str) -> Artifact:
     if attempt.ended_at is not None:
         raise Fenced("The attempt has ended.")
-    artifact = Artifact.objects.filter(attempt=attempt, uid=artifact_id).first()
+    artifact: Artifact | None = Artifact.objects.filter(attempt=attempt, uid=artifact_id).first()
     if artifact is None:
         raise NotFound("This attempt has offered no such artifact.")
     return artifact
@@ -63,7 +63,7 @@ def upload(attempt: Attempt, request: HttpRequest, artifact_id: str, index: int)
         store().write(
             artifact.uid,
             index,
-            read_blocks(request),  # type: ignore[arg-type]  # HttpRequest reads like a file
+            read_blocks(request),
             size_bytes=entry["size_bytes"],
             sha256=entry["sha256"],
         )

@@ -181,4 +181,3 @@ def _differences(before: Any, record: Any) -> dict[str, Any]:
         for name in names
         if getattr(before, name) != getattr(record, name)
     }
-

@@ -57,9 +57,7 @@ class ProjectListView(HubView):
 class ProjectView(HubView):
     """One project."""
 
-    @extend_schema(
-        operation_id="projects_retrieve", responses={200: shapes.ProjectSerializer, **errors(401, 404)}
-    )
+    @extend_schema(operation_id="projects_retrieve", responses={200: shapes.ProjectSerializer, **errors(401, 404)})
     def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         """Return a project with its newest runs."""
         return Response(shapes.ProjectSerializer(self.get_project()).data)
@@ -119,9 +117,7 @@ class ProjectVersionsView(HubView):
 class MemberListView(HubView):
     """Who belongs to a project."""
 
-    @extend_schema(
-        operation_id="members_list", responses={200: shapes.MemberSerializer(many=True), **errors(401, 404)}
-    )
+    @extend_schema(operation_id="members_list", responses={200: shapes.MemberSerializer(many=True), **errors(401, 404)})
     def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         """List the members of a project."""
         members = self.get_project().memberships.select_related("user").order_by("user__username")

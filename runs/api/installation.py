@@ -20,7 +20,7 @@ from trainhub.errors import InvalidInput, NotFound
 
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what people may know of a recipe; not its folder or command."""
-    shown = shapes.RecipeSerializer().fields
+    shown = list(shapes.RecipeSerializer().fields.keys())
     values = {**recipe.snapshot(), "is_default": recipe.name == settings.DEFAULT_RECIPE}
     return {name: values[name] for name in shown}
 

@@ -31,7 +31,7 @@ class RunScopedView(HubView):
 
     def get_run(self, needs: Role = Role.VIEWER) -> Run:
         """Return the run of the path. 404 for strangers, 403 when the role is too low."""
-        run = find(
+        run: Run = find(
             Run.objects.visible_to(self.request.user).with_details(),
             "run",
             uid=self.kwargs["run_id"],

@@ -132,9 +132,7 @@ class LocalExecutor:
             raise SubmitRefused("an attempt's name holds letters, digits and _ alone")
         return self._attempts / name
 
-    def _spawn(
-        self, folder: Path, lock: int, *arguments: str, gpu_indexes: tuple[int, ...] | None = None
-    ) -> None:
+    def _spawn(self, folder: Path, lock: int, *arguments: str, gpu_indexes: tuple[int, ...] | None = None) -> None:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {"PYTHONPATH": str(RUNNER_ROOT), "TRAINHUB_LOCK_FD": str(lock)}
         if gpu_indexes is not None:

@@ -49,7 +49,9 @@ def body_of(request: HttpRequest) -> dict[str, Any]:
     return body
 
 
-def node_endpoint(method: str) -> Callable[[Callable[..., dict[str, Any] | HttpResponseBase]], Callable[..., HttpResponseBase]]:
+def node_endpoint(
+    method: str,
+) -> Callable[[Callable[..., dict[str, Any] | HttpResponseBase]], Callable[..., HttpResponseBase]]:
     """Make a view of a function (attempt, request, …) → answer: token, method and errors are dealt with here."""
 
     def decorate(handle: Callable[..., dict[str, Any] | HttpResponseBase]) -> Callable[..., HttpResponseBase]:

@@ -1,0 +1,1 @@
+"""Starts waiting runs and watches live ones."""

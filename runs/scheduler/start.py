@@ -35,7 +35,7 @@ class Room:
         self.free_gpus = [index for index in range(self.total.gpus) if index not in taken]
         self.blocked_by = ""
 
-    def why_not(self, run: Run) -> str:
+    def why_not(self, run: Run) -> str:  # noqa: PLR0911 - one return for each reason reads best
         """Return why `run` cannot start now, as a sentence for its owner; empty when it can."""
         nodes, gpus = wanted_gpus(run)
         if self.problems:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import pytest
 
 from runner.processes import find_marked, read_processes
 
-from .hub import ATTEMPT, TOKEN, Hub
+from .hub import TOKEN, Hub
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -37,7 +38,6 @@ def make_claim(**changes: Any) -> dict[str, Any]:
     """Return a claim answer; `trainer` is the source of a Python program to run."""
     trainer = changes.pop("trainer", "pass")
     claim = {
-        "attempt": ATTEMPT,
         "command": [sys.executable, "-c", textwrap.dedent(trainer)],
         "environment": {},
         "config": {"run": "run_1", "hyperparameters": {}, "model_parameters": {}, "resume_from": None},
@@ -57,16 +57,17 @@ class Bench:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.attempt = f"att_{uuid.uuid4().hex}"  # the marker: tests that run at once must not meet
         self.hub: Hub
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environment: dict[str, str] = {}
 
     def prepare(self, **changes: Any) -> Hub:
         """Start a hub with a claim made of `changes`, and write job.json as an executor does."""
-        self.hub = Hub(make_claim(**changes))
+        self.hub = Hub(make_claim(attempt=self.attempt, **changes))
         self.hub.start()
         self.path.mkdir(mode=0o700)
-        job = {"protocol": 1, "attempt": ATTEMPT, "hub_url": self.hub.url, "token": TOKEN}
+        job = {"protocol": 1, "attempt": self.attempt, "hub_url": self.hub.url, "token": TOKEN}
         (self.path / "job.json").write_text(json.dumps(job))
         return self.hub
 
@@ -115,7 +116,7 @@ class Bench:
 
     def marked(self) -> set[int]:
         """Return the processes that carry the attempt's marker."""
-        return {pid for pid in find_marked(ATTEMPT, read_processes()) if is_alive(pid)}
+        return {pid for pid in find_marked(self.attempt, read_processes()) if is_alive(pid)}
 
     def clear(self) -> None:
         """End everything that this test started."""

@@ -12,7 +12,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TOKEN = "canary-5f1d6c0b9e"
-ATTEMPT = "att_1"
 
 
 class Hub:
@@ -56,7 +55,7 @@ class Hub:
             def handle_any(self) -> None:
                 hub._handle(self)
 
-            do_GET = do_POST = do_PUT = handle_any
+            do_GET = do_POST = do_PUT = handle_any  # noqa: N815  names that the library calls
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -116,22 +115,27 @@ class Hub:
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:
         if self.is_down:
-            return self._hang_up(request)
+            self._hang_up(request)
+            return
         body = self._read(request)
         call = f"{request.command} {request.path.removeprefix('/node/')}"
         if body is None or self.is_down:
-            return self._hang_up(request)
+            self._hang_up(request)
+            return
         with self.condition:
             self.calls.append(call)
             self.moments.setdefault(call, time.monotonic())
             status, answer = self._answer(request, call, body)
             self.condition.notify_all()
-            lost = next((pattern for pattern, n in self.lost_answers.items() if n > 0 and re.fullmatch(pattern, call)), "")
+            lost = next(
+                (pattern for pattern, n in self.lost_answers.items() if n > 0 and re.fullmatch(pattern, call)), ""
+            )
             if lost:
                 self.lost_answers[lost] -= 1
         if lost:
-            return self._hang_up(request)
-        self._send(request, status, answer)
+            self._hang_up(request)
+        else:
+            self._send(request, status, answer)
 
     @staticmethod
     def _hang_up(request: BaseHTTPRequestHandler) -> None:
@@ -157,13 +161,16 @@ class Hub:
             return 401, {"code": "authentication_failed", "detail": "Unknown token."}
         if self.is_fenced:
             return 409, {"code": "fenced", "detail": "Another attempt took over."}
+        return self._misbehave(call) or self._behave(call, body)
+
+    def _misbehave(self, call: str) -> tuple[int, dict[str, Any] | bytes] | None:
         for position, (pattern, status, answer) in enumerate(self.failures):
             if re.fullmatch(pattern, call):
                 del self.failures[position]
                 return status, answer
-        for pattern, (status, answer) in self.refuse.items():
-            if re.fullmatch(pattern, call):
-                return status, answer
+        return next((answer for pattern, answer in self.refuse.items() if re.fullmatch(pattern, call)), None)
+
+    def _behave(self, call: str, body: bytes) -> tuple[int, dict[str, Any] | bytes]:
         if match := re.fullmatch(r"PUT artifacts/(\w+)/files/(\d+)", call):
             self.bytes[match[1], int(match[2])] = body
             return 200, {}
@@ -203,7 +210,9 @@ class Hub:
         return 200, {"sequence": self.stored[stream]}
 
     def _artifacts(self, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        known = self.artifacts.setdefault(body["source"], {**body, "id": f"art{len(self.artifacts)}", "state": "writing"})
+        known = self.artifacts.setdefault(
+            body["source"], {**body, "id": f"art{len(self.artifacts)}", "state": "writing"}
+        )
         return self._describe(known)
 
     def _describe(self, artifact: dict[str, Any]) -> tuple[int, dict[str, Any]]:

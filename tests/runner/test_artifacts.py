@@ -35,7 +35,9 @@ def test_a_checkpoint_arrives_whole_while_the_trainer_goes_on(bench):
     assert hub.bytes["art0", 0] == b"m" * 3_000_000
 
 
-RESULTS = SAVE + """
+RESULTS = (
+    SAVE
+    + """
 save("checkpoints/step-1", {"model": b"1"})
 open("checkpoints/last.pt", "wb").write(b"2")
 os.makedirs("checkpoints/tmp-step-2"); open("checkpoints/tmp-step-2/x", "w").write("half")
@@ -47,12 +49,15 @@ os.makedirs("tensorboard/run"); open("tensorboard/run/events", "w").write("e")
 os.makedirs("config"); open("config/train.toml", "w").write("c")
 open("other", "w").write("o")
 """
+)
 
 
 def test_results_are_found_by_their_place(bench):
     hub = bench.prepare(trainer=RESULTS)
     assert bench.run() == 0
-    assert {source: (offer["type"], offer["step"], offer["is_directory"]) for source, offer in hub.artifacts.items()} == {
+    assert {
+        source: (offer["type"], offer["step"], offer["is_directory"]) for source, offer in hub.artifacts.items()
+    } == {
         "checkpoints/step-1": ("checkpoint", 1, True),
         "checkpoints/last.pt": ("checkpoint", None, False),
         "evaluations/eval-10.json": ("evaluation", 10, False),
@@ -112,7 +117,10 @@ def test_lost_answers_of_an_upload_cost_nothing(bench):
 
 
 def test_an_upload_does_not_delay_logs(bench):
-    trainer = SAVE + 'save("checkpoints/step-1", {"a": b"a"})\nprint("saved")\ntime.sleep(1.5)\nprint("later")\ntime.sleep(120)'
+    trainer = (
+        SAVE
+        + 'save("checkpoints/step-1", {"a": b"a"})\nprint("saved")\ntime.sleep(1.5)\nprint("later")\ntime.sleep(120)'
+    )
     hub = bench.prepare(trainer=trainer)
     hub.refuse["PUT .*"] = (503, {"code": "unavailable", "detail": ""})
     bench.start()
@@ -154,7 +162,14 @@ def test_a_link_in_the_pattern_is_not_followed(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "step"),
-    [("step-500", 500), ("epoch=3-step=70.ckpt", 70), ("last", None), ("x" + "9" * 19, None), ("0012", 12), ("٣", None)],
+    [
+        ("step-500", 500),
+        ("epoch=3-step=70.ckpt", 70),
+        ("last", None),
+        ("x" + "9" * 19, None),
+        ("0012", 12),
+        ("٣", None),
+    ],
 )
 def test_the_step_is_the_last_number_in_the_name(name, step):
     assert find_step(name) == step

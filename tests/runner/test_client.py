@@ -61,7 +61,9 @@ def test_a_proxy_that_finds_a_body_too_large_refuses_for_good():
         judge(413, b"<html>", None)
 
 
-@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("9999999", 30), ("soon", 0), ("-1", 0), ("²", 0), (None, 0)])
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7), ("9999999", 30), ("soon", 0), ("-1", 0), ("²", 0), (None, 0)]
+)
 def test_a_wish_to_retry_later_is_read_with_care(header, seconds):
     with pytest.raises(NoAnswer) as problem:
         judge(503, b"", header)

@@ -146,7 +146,10 @@ def test_a_daemon_that_holds_stdout_does_not_delay_the_end(bench):
 def test_a_stop_during_preparation_starts_no_trainer(bench):
     hub = bench.prepare(
         resume={
-            **{"artifact": "ckpt_1", "name": "step-1", "step": 1, "is_directory": False},
+            "artifact": "ckpt_1",
+            "name": "step-1",
+            "step": 1,
+            "is_directory": False,
             "files": [{"name": "step-1", "size_bytes": 1, "sha256": "0" * 64}],
         }
     )

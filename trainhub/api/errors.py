@@ -80,16 +80,13 @@ def unavailable() -> HttpResponse:
 
 
 class UnavailableMiddleware:
-    """Answers 503 with Retry-After instead of 500 while the database is away or locked.
-
-    Views' errors reach `process_exception`; errors of other middleware (the session's look-up) reach `__call__`
-    only as a 500 already, so those are turned in `process_exception` of none: hence both ways are covered here.
-    """
+    """Answers 503 with Retry-After instead of 500 while the database is away or locked."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Pass the request on."""
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002

@@ -25,8 +25,9 @@ def apply_filter(
     """Return the rows that pass. Raises DRF's ValidationError (400) for values the filters do not take."""
     filtered = filter_class(query, queryset=rows)
     if not filtered.is_valid():
-        raise ValidationError(filtered.errors.get_json_data() and dict(filtered.errors))
-    return filtered.qs
+        raise ValidationError({name: list(texts) for name, texts in filtered.errors.items()})
+    passed: QuerySet[Row] = filtered.qs
+    return passed
 
 
 def filter_parameters(filter_class: type[django_filters.FilterSet]) -> list[OpenApiParameter]:

@@ -35,14 +35,14 @@ def answer_once(request: Request, create: Callable[[], Response], *, secret: str
     digest = _digest(request)
     with transaction.atomic():
         kept, is_new = IdempotentAnswer.objects.get_or_create(
-            user=request.user, key=key, defaults={"request_digest": digest}
+            user_id=int(request.user.pk or 0), key=key, defaults={"request_digest": digest}
         )
         return _first_answer(kept, create, secret) if is_new else _same_answer(kept, digest)
 
 
 def _digest(request: Request) -> str:
-    body = orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)
-    return hashlib.sha256(b"\n".join([request.method.encode(), request.get_full_path().encode(), body])).hexdigest()
+    place = f"{request.method} {request.get_full_path()} ".encode()
+    return hashlib.sha256(place + orjson.dumps(request.data, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def _first_answer(kept: IdempotentAnswer, create: Callable[[], Response], secret: str) -> Response:

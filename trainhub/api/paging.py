@@ -47,9 +47,7 @@ def read_page_request(query: Mapping[str, str]) -> PageRequest:
     )
 
 
-def page_of(
-    rows: QuerySet[Any], wanted: PageRequest, serialize: Callable[[list[Any]], list[Any]]
-) -> dict[str, Any]:
+def page_of(rows: QuerySet[Any], wanted: PageRequest, serialize: Callable[[list[Any]], Any]) -> dict[str, Any]:
     """Return the answer for one page of a queryset: page, page_size, total, items."""
     items = list(rows[wanted.start : wanted.start + wanted.size])
     return {

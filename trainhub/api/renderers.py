@@ -42,7 +42,7 @@ class BrowsablePage(BrowsableAPIRenderer):
             return self.show_form_for_method(view, method, request, None)
         return ""
 
-    def get_filter_form(self, data: Any, view: Any, request: Any) -> Any:  # noqa: ARG002
+    def get_filter_form(self, data: Any, view: Any, request: Any) -> Any:
         """No filter form: filters are documented at /docs."""
 
 

@@ -54,4 +54,4 @@ def page_schema(name: str, item: type[serializers.Serializer[Any]]) -> serialize
         "total": serializers.IntegerField(),
         "items": item(many=True),
     }
-    return inline_serializer(name, fields)  # type: ignore[arg-type]
+    return inline_serializer(name, fields)

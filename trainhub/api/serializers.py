@@ -28,9 +28,9 @@ class StrictSerializer(serializers.Serializer[Any]):
 class UtcTimeField(serializers.DateTimeField):
     """A time in answers: ISO 8601, UTC, microseconds, Z."""
 
-    def to_representation(self, value: Any) -> str | None:
-        """Return the text."""
-        return api_time(value)
+    def to_representation(self, value: Any) -> str:
+        """Return the text. DRF does not ask for None."""
+        return api_time(value) or ""
 
 
 class ParametersField(serializers.DictField):

@@ -34,24 +34,26 @@ class HubView(APIView):
 
     def get_project(self, needs: Role = Role.VIEWER) -> Project:
         """Return the project of the path. 404 for strangers, 403 when the role is too low."""
-        project = find(Project.objects.visible_to(self.request.user), "project", uid=self.kwargs["project_id"])
+        project: Project = find(Project.objects.visible_to(self.request.user), "project", uid=self.kwargs["project_id"])
         require_role(project, self.request.user, needs)
         return project
 
 
 def find(rows: QuerySet[Row], what: str, **lookup: str) -> Row:
     """Return the one row, or raise NotFound naming `what`."""
-    try:
-        return rows.get(**lookup)
-    except rows.model.DoesNotExist:
-        raise NotFound(f"There is no such {what}.") from None
+    row = rows.filter(**lookup).first()
+    if row is None:
+        raise NotFound(f"There is no such {what}.")
+    return row
 
 
 def require_role(project: Project, user: Any, needs: Role) -> None:
     """Raise NotAllowed unless `user` has at least the role `needs` in `project`."""
     role = project.role_of(user)
     if role is None or not role.includes(needs):
-        raise NotAllowed(f"This needs the role {needs.value} in the project; yours is {role.value if role else 'none'}.")
+        raise NotAllowed(
+            f"This needs the role {needs.value} in the project; yours is {role.value if role else 'none'}."
+        )
 
 
 def validated(serializer_class: type[Serializer[Any]], data: Any, **options: Any) -> dict[str, Any]:

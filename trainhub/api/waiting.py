@@ -18,7 +18,7 @@ def wanted_seconds(request: Request, default: float) -> float:
     """Return how long the caller wants to wait: `Prefer: wait=N` in seconds, else `default`; bounded."""
     found = re.search(r"(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])", request.headers.get("Prefer", ""))
     seconds = float(found.group(1)) if found else default
-    return min(seconds, settings.MAX_WAIT_SECONDS)
+    return min(seconds, float(settings.MAX_WAIT_SECONDS))
 
 
 def wait_until(is_done: Callable[[], bool], seconds: float) -> bool:

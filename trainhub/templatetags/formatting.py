@@ -1,7 +1,113 @@
-"""How pages write times, sizes and numbers."""
+"""How pages write times, sizes and numbers, and what they show of a run in one word."""
 
 from __future__ import annotations
 
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
 from django import template
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from runs.attempts import is_unreachable
 
 register = template.Library()
+NOTHING = "–"
+_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")  # powers of 1,000, as disks are sold
+
+
+@register.filter
+def utc_time(moment: datetime | str | None) -> str:
+    """Return a time as `2024-01-02 10:00:00 UTC`; ISO text is taken too, None is a dash."""
+    if isinstance(moment, str):
+        moment = parse_datetime(moment)
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC" if moment else NOTHING
+
+
+@register.filter
+def log_time(microseconds: int) -> str:
+    """Return a log line's time (µs since 1970 UTC) as `2024-01-02 10:00:00.000`."""
+    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{microseconds // 1000 % 1000:03d}"
+
+
+@register.filter
+def time_span(seconds: float | None) -> str:
+    """Return a duration in its two largest units: `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
+    if seconds is None:
+        return NOTHING
+    whole = max(0, round(seconds))
+    for size, unit, smaller, small_unit in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit} {rest} {small_unit}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+@register.filter
+def until(start: datetime | None, end: datetime | None) -> str:
+    """Return how long it is from `start` to `end`, or to now while there is no end."""
+    return time_span(((end or timezone.now()) - start).total_seconds()) if start else NOTHING
+
+
+@register.filter
+def file_size(size_bytes: int | None) -> str:
+    """Return a size with three digits and its unit: `999 B`, `1.23 MB`."""
+    if size_bytes is None:
+        return NOTHING
+    size, unit = float(size_bytes), _UNITS[0]
+    for unit in _UNITS:  # noqa: B007 - the unit is used after the loop
+        if size < 999.5:
+            break
+        size /= 1000
+    return f"{size_bytes} B" if unit == "B" else f"{size:.3g} {unit}"
+
+
+@register.filter
+def short_number(value: float | None) -> str:
+    """Return a number with at most five digits; None is a dash, NaN and infinities are named."""
+    if value is None:
+        return NOTHING
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.5g}" if math.isfinite(value) else str(value)
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """Return a share of 0 to 1 in percent."""
+    return NOTHING if share is None else f"{share:.1%}"
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    """Return a value as indented JSON; the template escapes it."""
+    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+
+
+@register.filter
+def metric_value(metric: Any) -> str:
+    """Return the newest value of a metric, or the name of what is no number."""
+    return metric.special or short_number(metric.value)
+
+
+@register.filter
+def newest_loss(run: Any) -> Any:
+    """Return the run's newest training loss, else another loss, else None. Uses the loaded metrics."""
+    losses = {metric.key: metric for metric in run.newest_metrics.all() if "loss" in metric.key}
+    preferred = [losses.get(key) for key in ("loss", "train_loss", "train/loss")]
+    return next(filter(None, [*preferred, *losses.values()]), None)
+
+
+@register.filter
+def newest_attempt(run: Any) -> Any:
+    """Return the run's newest attempt, or None. Uses the loaded attempts."""
+    return max(run.attempts.all(), key=lambda attempt: attempt.number, default=None)
+
+
+@register.filter
+def silent(attempt: Any) -> bool:
+    """Tell whether the attempt's node has been silent for too long to call it reachable."""
+    return is_unreachable(attempt)

@@ -137,7 +137,9 @@ def test_time_that_no_date_can_show_is_moved_into_range(sent, kept):
     assert follow(run_id=attempt.run_id, after=0, limit=1)[0].time_us == kept
 
 
-@pytest.mark.parametrize(("sent", "kept"), [("a\ud800b", "a?b"), ("nul\0byte", "nul\0byte"), ("line\nend", "line\nend")])
+@pytest.mark.parametrize(
+    ("sent", "kept"), [("a\ud800b", "a?b"), ("nul\0byte", "nul\0byte"), ("line\nend", "line\nend")]
+)
 def test_text_that_is_not_unicode_is_marked_and_all_other_is_kept(sent, kept):
     attempt = new_attempt()
 

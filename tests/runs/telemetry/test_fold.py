@@ -21,6 +21,11 @@ def send(attempt, sequence, *points, key="loss"):
     append_metrics(attempt=attempt, sequence=sequence, columns={key: columns(*points)})
 
 
+def send_one_by_one(attempt, count):
+    for sequence in range(1, count + 1):
+        send(attempt, sequence, (sequence, 1, 1.0))
+
+
 def steps_of_chunks(run):
     chunks = MetricChunk.objects.filter(run=run).order_by("key", "attempt_number", "id")
     return [list(unpack_points(chunk.payload).steps) for chunk in chunks]
@@ -102,9 +107,7 @@ def test_fold_of_an_empty_inbox_does_nothing():
 def test_one_call_folds_a_bounded_number_of_batches_and_everything_means_all():
     attempt = new_attempt()
     with small_chunks():
-        for sequence in range(1, 9):
-            send(attempt, sequence, (sequence, 1, 1.0))
-
+        send_one_by_one(attempt, 8)
         first = fold_run(run_id=attempt.run_id)
         rest = fold_run(run_id=attempt.run_id, everything=True)
 

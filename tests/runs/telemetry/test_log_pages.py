@@ -140,7 +140,9 @@ def test_times_that_no_integer_column_holds_are_taken(db, start, end, total):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"page": 0}, {"page_size": 0}, {"levels": ["LOUD"]}, {"stream": "stdin"}], ids=lambda wrong: next(iter(wrong))
+    "wrong",
+    [{"page": 0}, {"page_size": 0}, {"levels": ["LOUD"]}, {"stream": "stdin"}],
+    ids=lambda wrong: next(iter(wrong)),
 )
 def test_what_makes_no_sense_is_a_value_error(db, wrong):
     with pytest.raises(ValueError, match=r"start at 1|is none of"):

@@ -28,6 +28,11 @@ def send(attempt, sequence, *points, now=NOON):
     append_metrics(attempt=attempt, sequence=sequence, columns={"loss": columns(*points)}, now=now)
 
 
+def send_one_by_one(attempt, points):
+    for sequence, point in enumerate(points, start=1):
+        send(attempt, sequence, point, now=at(10 * sequence))
+
+
 def test_first_batch_shows_at_once():
     attempt = new_attempt()
 
@@ -96,8 +101,7 @@ def test_newest_is_the_greatest_step_then_time_then_value_with_nan_below_numbers
     together, apart = new_attempt(), new_attempt()
 
     send(together, 1, *points)
-    for sequence, point in enumerate(points, start=1):
-        send(apart, sequence, point, now=at(10 * sequence))
+    send_one_by_one(apart, points)
 
     assert newest(together) == expected
     assert newest(apart) == expected

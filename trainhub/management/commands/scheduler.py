@@ -2,6 +2,7 @@
 
 import signal
 import threading
+from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
@@ -21,7 +22,7 @@ class Command(BaseCommand):
 
     help = "Start and watch runs. Stops on SIGTERM or Ctrl-C; runs that go on are found again at the next start."
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         """Loop until a signal comes."""
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,7 +1,9 @@
 """`manage.py signinlink [USERNAME]`: prints a one-time sign-in link."""
 
+from typing import Any
+
 from django.contrib.auth import get_user_model
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trainhub.operators import first_operator, sign_in_link
 
@@ -11,11 +13,11 @@ class Command(BaseCommand):
 
     help = "Print a link that signs a person in once, within the hour; without a name, the operator."
 
-    def add_arguments(self, parser):
+    def add_arguments(self, parser: CommandParser) -> None:
         """Take the person's user name."""
         parser.add_argument("username", nargs="?")
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         """Print it."""
         name = options["username"]
         user = get_user_model().objects.filter(username=name, is_active=True).first() if name else first_operator()

@@ -7,6 +7,7 @@ import shutil
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
@@ -26,7 +27,7 @@ class Command(BaseCommand):
     help = "Prepare the database, print a sign-in link and a token, and run web and scheduler until Ctrl-C."
     requires_system_checks = ()
 
-    def handle(self, *args, **options):
+    def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, greet, run."""
         check_port()
         check_disk()
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         os.chdir(settings.BASE_DIR)
         os.execv(keeper[0], keeper)  # noqa: S606 - our own program; exec gives back this process's memory
 
-    def greet(self, operator):
+    def greet(self, operator: Any) -> None:
         """Print where the hub is and how to get in."""
         self.stdout.write(
             f"""
@@ -56,17 +57,17 @@ trainhub is starting at {settings.PUBLIC_URL}
         )
 
 
-def quickstart_mark():
+def quickstart_mark() -> Path:
     """Return the file that says that the quickstart was made once."""
-    return settings.DATA_DIR / "quickstart-made"
+    return Path(settings.DATA_DIR) / "quickstart-made"
 
 
-def quickstart_was_made():
+def quickstart_was_made() -> bool:
     """Tell whether this installation had its quickstart; a deleted one does not come back."""
     return quickstart_mark().exists()
 
 
-def check_port():
+def check_port() -> None:
     """Refuse to start where something listens already."""
     with socket.socket(socket.AF_INET6 if ":" in settings.BIND else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +82,7 @@ def check_port():
             raise CommandError(f"Cannot listen on {settings.BIND}:{settings.PORT}: {error.strerror}.") from None
 
 
-def check_disk():
+def check_disk() -> None:
     """Refuse to start on a disk that is nearly full."""
     free = shutil.disk_usage(settings.DATA_DIR).free
     if free < MIN_FREE_BYTES:
@@ -91,7 +92,7 @@ def check_disk():
         )
 
 
-def prepare_database():
+def prepare_database() -> None:
     """Apply migrations."""
     try:
         call_command("migrate", verbosity=0, interactive=False)
@@ -99,7 +100,7 @@ def prepare_database():
         raise CommandError(f"The database cannot be used: {error}") from None
 
 
-def prepare_static_files():
+def prepare_static_files() -> None:
     """Collect the static files when they are new or changed."""
     mark = settings.DATA_DIR / "static-collected"
     digest = static_digest()
@@ -109,7 +110,7 @@ def prepare_static_files():
     mark.write_text(digest)
 
 
-def static_digest():
+def static_digest() -> str:
     """Return a hash over our static files and the pinned packages that bring their own."""
     total = hashlib.sha256((settings.BASE_DIR / "requirements.txt").read_bytes())
     for folder in settings.STATICFILES_DIRS:
