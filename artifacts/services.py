@@ -15,7 +15,7 @@ from artifacts.storage import store
 from artifacts.uids import new_artifact_uid
 from runner.protocol import ArtifactOffer
 from runs.models import Attempt, Run
-from runs.services import changed_values, create_run
+from runs.services import changed_values, prepare_run, queue_run
 from trainhub.errors import ArtifactDamaged, Conflict, Fenced, InvalidInput, NotFound
 
 logger = logging.getLogger(__name__)
@@ -166,15 +166,20 @@ def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
     return verify_artifact(artifact=checkpoint)
 
 
-def resume_run(*, checkpoint: Artifact, by: Any, values: dict[str, Any]) -> Run:
-    """Queue a new run that continues from `checkpoint`, which the caller has just had verified.
+def prepare_resume(*, checkpoint: Artifact, values: dict[str, Any]) -> Run:
+    """Return a run, not stored yet, that continues from `checkpoint`, which the caller has just had verified.
 
     What `values` leaves out is taken over from the checkpoint's run; given parameters are laid over its own, name by
-    name. Raises as `create_run` does.
+    name. Raises as `prepare_run` does.
     """
     run = checkpoint.run
     merged = {"name": f"{run.name[:190]} resumed", **changed_values(run, values)}
-    return create_run(project=run.project, by=by, values=merged, resumed_from=checkpoint)
+    return prepare_run(project=run.project, values=merged, resumed_from=checkpoint)
+
+
+def resume_run(*, checkpoint: Artifact, by: Any, values: dict[str, Any]) -> Run:
+    """Queue a new run that continues from `checkpoint`."""
+    return queue_run(run=prepare_resume(checkpoint=checkpoint, values=values), by=by)
 
 
 def tag_artifact(*, artifact: Artifact, value: TagValue, notes: str, by: Any) -> Artifact:

@@ -93,7 +93,9 @@ class Attempt:
         trainer.watch(self._control)
         self._output = Output(self._telemetry, trainer.stdout, trainer.stderr)
         self._output.start()
-        self._sampler = Sampler(self._telemetry, trainer.pid, GpuReader(visible_devices(environment)))
+        self._sampler = Sampler(
+            self._telemetry, trainer.pid, GpuReader(visible_devices(environment)), self._folder.processes
+        )
         start_thread("sample", self._sampler.run)
         self._control.phase = "training"
         self._delivery.trainer_started(trainer.pid)

@@ -28,6 +28,7 @@ class AttemptFolder:
         self.output = path / "output"
         self.resume = path / "resume"
         self.spool = path / "spool"
+        self.processes = path / "processes.json"  # the trainer's tree as last seen
         self.artifacts = path / "artifacts.json"  # what the hub has verified
         self.reserve = path / "reserve"  # space for exit.json on a full disk
         self.exit = path / "exit.json"  # the exit report, as soon as it is known

@@ -16,6 +16,9 @@ PR_SET_CHILD_SUBREAPER: Final = 36  # prctl(2)
 ROUND_SECONDS: Final = 0.25  # how long one round waits for the killed to be gone
 
 
+Identity = tuple[int, int]  # pid and start time
+
+
 class Process(NamedTuple):
     """A line of /proc. `start_time` in clock ticks since boot: pid and start time name a process for good."""
 
@@ -74,23 +77,30 @@ def find_marked(attempt: str, pids: Iterable[int]) -> set[int]:
     return found
 
 
-def find_tree(attempt: str, spared: Collection[int] = ()) -> list[Process]:
-    """Return the living processes of the attempt: this process's descendants and all marked ones."""
+def find_tree(attempt: str, spared: Collection[int] = (), known: Collection[Identity] = ()) -> list[Process]:
+    """Return the living processes of the attempt: this process's descendants, all marked ones, and the known."""
     processes = read_processes()
     pids = find_descendants(os.getpid(), processes, spared) | find_marked(attempt, processes)
+    pids |= {process.pid for process in processes.values() if (process.pid, process.start_time) in known}
     pids -= {os.getpid(), *spared}
     return [processes[pid] for pid in pids if processes[pid].state not in "ZX"]
 
 
 def kill_tree(
-    attempt: str, *, spared: Collection[int] = (), unreaped: Collection[int] = (), seconds: float = 10.0
+    attempt: str,
+    *,
+    spared: Collection[int] = (),
+    unreaped: Collection[int] = (),
+    known: Collection[Identity] = (),
+    seconds: float = 10.0,
 ) -> int:
     """SIGKILL the attempt's processes, round after round. Returns how many still live after `seconds`.
 
-    `spared` are left alone; `unreaped` are killed, but somebody else waits for them.
+    `spared` are left alone; `unreaped` are killed, but somebody else waits for them; `known` belong to the
+    attempt although neither their parent nor their environment shows it any more.
     """
     deadline = time.monotonic() + seconds
-    while victims := find_tree(attempt, spared):
+    while victims := find_tree(attempt, spared, known):
         handles = [handle for victim in victims if (handle := send_signal(victim, signal.SIGKILL)) >= 0]
         _wait_for_end(handles)
         reap_orphans({*spared, *unreaped})

@@ -12,6 +12,7 @@ from runner.folder import AttemptFolder
 from runner.lines import WARNING
 from runner.processes import kill_tree
 from runner.protocol import ClaimAnswer, ExitReport
+from runner.sampler import read_tree
 from runner.supervise import read_claim
 from runner.threads import start_thread
 
@@ -43,7 +44,7 @@ def recover(folder: AttemptFolder) -> int:
     job = folder.read_job()
     control = Control()
     control.phase = "finishing"
-    if still_alive := kill_tree(job["attempt"], seconds=KILL_SECONDS):
+    if still_alive := kill_tree(job["attempt"], known=read_tree(folder.processes), seconds=KILL_SECONDS):
         note(f"{still_alive} processes could not be killed")
         return 1
     claim = read_claim(folder, claim_record, job["attempt"]) or NOTHING_CLAIMED

@@ -6,10 +6,13 @@ import contextlib
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Final
 
+from runner.durable import read_record, write_record
+from runner.folder import read_boot_id
 from runner.gpus import GpuReader
-from runner.processes import find_descendants, read_processes, reap_orphans
+from runner.processes import Identity, find_descendants, read_processes, reap_orphans
 from runner.telemetry import Telemetry
 
 SAMPLE_SECONDS: Final = 5.0
@@ -19,8 +22,9 @@ FIRST_SAMPLE_SECONDS: Final = 1.0  # soon, so that a page shows something
 class Sampler:
     """The loop that samples until `end`. Failures leave a sample out, nothing more."""
 
-    def __init__(self, telemetry: Telemetry, trainer_pid: int, gpus: GpuReader) -> None:
-        self._telemetry, self._trainer_pid, self._gpus = telemetry, trainer_pid, gpus
+    def __init__(self, telemetry: Telemetry, trainer_pid: int, gpus: GpuReader, record: Path) -> None:
+        """`record`: where the tree is noted, for a recovery that has to kill it without its parent's help."""
+        self._telemetry, self._trainer_pid, self._gpus, self._record = telemetry, trainer_pid, gpus, record
         self._ended = threading.Event()
         self._step = 0
         self._ticks: dict[tuple[int, int], int] = {}  # CPU time by (pid, start time), in clock ticks
@@ -50,6 +54,10 @@ class Sampler:
         helper = self._gpus.pid
         return (self._trainer_pid,) if helper is None else (self._trainer_pid, helper)
 
+    def _note_tree(self, processes: list[Identity]) -> None:
+        with contextlib.suppress(OSError):
+            write_record(self._record, {"boot_id": read_boot_id(), "processes": processes})
+
     def _sample_tree(self) -> dict[str, float]:
         processes = read_processes()
         helper = self._gpus.pid
@@ -57,12 +65,22 @@ class Sampler:
         ticks = {(pid, processes[pid].start_time): processes[pid].cpu_ticks for pid in tree}
         used = sum(now - self._ticks.get(process, 0) for process, now in ticks.items())
         now = time.monotonic()
+        if ticks.keys() != self._ticks.keys():
+            self._note_tree(list(ticks))
         seconds, self._sampled_at, self._ticks = now - self._sampled_at, now, ticks
         cores = used / os.sysconf("SC_CLK_TCK") / max(seconds, 0.001)
         return {
             "system/cpu_utilization": min(cores / len(os.sched_getaffinity(0)), 1.0),
             "system/memory_bytes": float(sum(map(_resident_bytes, tree))),
         }
+
+
+def read_tree(record: Path) -> set[Identity]:
+    """Return the tree that a sampler noted since the machine was booted; empty when there is none."""
+    noted = read_record(record) or {}
+    if noted.get("boot_id") != read_boot_id():
+        return set()
+    return {(pid, start_time) for pid, start_time in noted["processes"]}
 
 
 def _resident_bytes(pid: int) -> int:

@@ -34,46 +34,55 @@ INHERITED = (
 
 
 def create_run(*, project: Project, by: Any, values: dict[str, Any], resumed_from: Artifact | None = None) -> Run:
-    """Define a run and queue it; the scheduler starts it.
+    """Define a run and queue it; the scheduler starts it. Raises as `prepare_run` and `queue_run` do."""
+    return queue_run(run=prepare_run(project=project, values=values, resumed_from=resumed_from), by=by)
+
+
+def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artifact | None = None) -> Run:
+    """Return a run that is checked and not stored yet. Reads the recipe from disk, so call it outside a transaction.
 
     `values` holds the fields of the API's request, checked for shape by the caller. Missing ones come from the
     project (recipe, hyperparameters) and the recipe (dataset, restarts).
 
-    Raises:
-        InvalidInput: no such recipe or executor, or the recipe's schema refuses a parameter.
-        Conflict: the project is archived.
+    Raises: InvalidInput when there is no such recipe or executor, or the recipe's schema refuses a parameter.
     """
     recipe = get_recipe(values.get("recipe") or project.default_recipe or settings.DEFAULT_RECIPE)
     parameters = _parameters(project, recipe, values)
     check_values(recipe, **parameters)
-    with transaction.atomic():
-        activate_project(project=project)
-        run = Run.objects.create(
-            project=project,
-            name=values["name"],
-            description=values.get("description", ""),
-            recipe=recipe.name,
-            recipe_snapshot=recipe.snapshot(),
-            recipe_digest=recipe.digest,
-            dataset=values.get("dataset") or recipe.default_dataset,
-            compute=values.get("compute") or {},
-            executor=_executor(values, recipe),
-            is_simulated=recipe.simulated,
-            priority=values.get("priority", 0),
-            max_restarts=values.get("max_restarts", recipe.max_restarts),
-            resumed_from=resumed_from,
-            created_by=by,
-            **parameters,
-        )
-        TelemetryCounter.objects.create(run=run)
-        run.events.create(
-            at=run.created_at,
-            kind="queued",
-            actor=by.get_username(),
-            user=by,
-            message=f"Resumes from {resumed_from.name}." if resumed_from else "",
-            evidence={"resumed_from": resumed_from.uid} if resumed_from else {},
-        )
+    return Run(
+        project=project,
+        name=values["name"],
+        description=values.get("description", ""),
+        recipe=recipe.name,
+        recipe_snapshot=recipe.snapshot(),
+        recipe_digest=recipe.digest,
+        dataset=values.get("dataset") or recipe.default_dataset,
+        compute=values.get("compute") or {},
+        executor=_executor(values, recipe),
+        is_simulated=recipe.simulated,
+        priority=values.get("priority", 0),
+        max_restarts=values.get("max_restarts", recipe.max_restarts),
+        resumed_from=resumed_from,
+        **parameters,
+    )
+
+
+@transaction.atomic
+def queue_run(*, run: Run, by: Any) -> Run:
+    """Store a prepared run and queue it. Rows: the run, its counter, its first event. Raises: Conflict (archived)."""
+    activate_project(project=run.project)
+    run.created_by = by
+    run.save(force_insert=True)
+    TelemetryCounter.objects.create(run=run)
+    source = run.resumed_from
+    run.events.create(
+        at=run.created_at,
+        kind="queued",
+        actor=by.get_username(),
+        user=by,
+        message=f"Resumes from {source.name}." if source else "",
+        evidence={"resumed_from": source.uid} if source else {},
+    )
     return run
 
 
@@ -109,9 +118,14 @@ def changed_values(run: Run, changes: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def prepare_repeat(*, run: Run, changes: dict[str, Any]) -> Run:
+    """Return a run, not stored yet, with the definition of `run` and `changes`. Raises as `prepare_run` does."""
+    return prepare_run(project=run.project, values={"name": run.name, **changed_values(run, changes)})
+
+
 def repeat_run(*, run: Run, by: Any, changes: dict[str, Any]) -> Run:
-    """Queue a new run with the same definition, from the beginning; raises as `create_run` does."""
-    return create_run(project=run.project, by=by, values={"name": run.name, **changed_values(run, changes)})
+    """Queue a new run with the same definition, from the beginning."""
+    return queue_run(run=prepare_repeat(run=run, changes=changes), by=by)
 
 
 def cancel_run(*, run: Run, by: Any) -> Run:

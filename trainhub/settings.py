@@ -21,8 +21,9 @@ PORT = env.int("TRAINHUB_PORT", default=8000)
 BIND = env.str("TRAINHUB_BIND", default="127.0.0.1")
 # What people type into the browser; https switches on everything that only makes sense with TLS.
 PUBLIC_URL = env.str("TRAINHUB_URL", default=f"http://127.0.0.1:{PORT}").rstrip("/")
-# What runners on the nodes call.
-NODE_URL = env.str("TRAINHUB_NODE_URL", default=PUBLIC_URL).rstrip("/")
+# What runners call. Those of the local executor are on this machine and need no proxy in between.
+_reachable = "127.0.0.1" if BIND in {"127.0.0.1", "0.0.0.0", "localhost", "::"} else BIND  # noqa: S104 - compared, not bound
+NODE_URL = env.str("TRAINHUB_NODE_URL", default=f"http://{_reachable}:{PORT}").rstrip("/")
 prepare_data_folder(DATA_DIR)
 
 # --- Security -------------------------------------------------------------------------------------

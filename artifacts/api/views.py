@@ -177,4 +177,4 @@ class RunResumeView(RunScopedView):
             raise InvalidInput({"source_artifact_id": ["Name the checkpoint to resume from."]})
         values = validated(RunChangesSerializer, request.data)
         checkpoint = services.checkpoint_to_resume(run=run, checkpoint_id=checkpoint_id)
-        return create_once(request, lambda: services.resume_run(checkpoint=checkpoint, by=request.user, values=values))
+        return create_once(request, services.prepare_resume(checkpoint=checkpoint, values=values))

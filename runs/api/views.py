@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -17,7 +16,7 @@ from runs.filters import RunFilter
 from runs.lifecycle import TERMINAL
 from runs.models import Run
 from trainhub.api.filtering import apply_filter, filter_names, filter_parameters
-from trainhub.api.idempotency import answer_once
+from trainhub.api.idempotency import REPLAYED, answer_once
 from trainhub.api.paging import PAGE_PARAMETERS, page_of, read_page_request
 from trainhub.api.schema import IDEMPOTENCY_KEY, PAGING, PREFER, errors, page_schema
 from trainhub.api.views import HubView, find, require_role, validated
@@ -58,17 +57,15 @@ def wait_for_start(request: Request, run_uid: str) -> None:
     wait_until(has_moved, wanted_seconds(request, 0))
 
 
-def create_once(request: Request, create: Callable[[], Run]) -> Response:
-    """Create a run under the caller's Idempotency-Key, wait as asked, and answer 201.
+def create_once(request: Request, prepared: Run) -> Response:
+    """Queue a prepared run under the caller's Idempotency-Key, wait as asked, and answer 201.
 
     The first answer is what is kept for repetitions; the wait comes after the transaction.
     """
-    answer = answer_once(request, lambda: created(request, create()))
-    seconds = wanted_seconds(request, 0)
-    if seconds and isinstance(answer.data, dict) and "Idempotent-Replayed" not in answer.headers:
-        wait_for_start(request, answer.data["id"])
-        fresh = Run.objects.with_details().get(uid=answer.data["id"])
-        answer.data = shapes.RunSerializer(fresh).data
+    answer = answer_once(request, lambda: created(request, services.queue_run(run=prepared, by=request.user)))
+    if wanted_seconds(request, 0) and REPLAYED not in answer.headers:
+        wait_for_start(request, prepared.uid)
+        answer.data = shapes.RunSerializer(Run.objects.with_details().get(pk=prepared.pk)).data
     return answer
 
 
@@ -117,7 +114,7 @@ class RunListView(HubView):
         """Launch a run. It is queued; the scheduler starts it when there is room."""
         project: Project = self.get_project(Role.EDITOR)
         values = validated(shapes.RunRequestSerializer, request.data)
-        return create_once(request, lambda: services.create_run(project=project, by=request.user, values=values))
+        return create_once(request, services.prepare_run(project=project, values=values))
 
 
 class RunView(RunScopedView):
@@ -169,7 +166,7 @@ class RunRepeatView(RunScopedView):
         """Launch a run with the same definition from the beginning; the body may change some of it."""
         run = self.get_run(Role.EDITOR)
         changes = validated(shapes.RunChangesSerializer, request.data)
-        return create_once(request, lambda: services.repeat_run(run=run, by=request.user, changes=changes))
+        return create_once(request, services.prepare_repeat(run=run, changes=changes))
 
 
 class RunEventsView(RunScopedView):

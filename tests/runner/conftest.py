@@ -25,11 +25,14 @@ from .hub import TOKEN, Hub
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0, what: str = "the condition") -> Any:
-    """Return the condition's first true value; fails after `seconds`."""
+def wait_for(condition: Callable[[], Any], seconds: float = 30.0, errors: tuple[type[Exception], ...] = ()) -> Any:
+    """Return the condition's first true value; fails after `seconds`. `errors` mean "not yet"."""
     deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what} did not come true in {seconds} s"
+    value = None
+    while not value:
+        assert time.monotonic() < deadline, f"the condition did not come true in {seconds} s"
+        with contextlib.suppress(*errors):
+            value = condition()
         time.sleep(0.01)
     return value
 

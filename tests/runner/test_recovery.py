@@ -53,6 +53,24 @@ def test_recovery_clears_up_and_delivers_what_was_spooled(bench):
     assert (report["runner_died"], report["exit_code"], report["signal"]) == (True, None, None)
 
 
+def test_recovery_finds_a_daemon_that_shed_its_marker(bench):
+    trainer = """
+        import subprocess, time
+        daemon = subprocess.Popen(["/bin/sleep", "120"], start_new_session=True, env={})
+        print(daemon.pid)
+        time.sleep(120)
+        """
+    hub = bench.prepare(trainer=trainer)
+    process = bench.start()
+    hub.wait(lambda: hub.lines(0))
+    daemon = int(hub.lines(0)[0])
+    wait_for(lambda: f"{daemon}," in (bench.path / "processes.json").read_text(), errors=(OSError,))
+    kill(process)
+    assert is_alive(daemon)
+    assert bench.run("--recover") == 0
+    assert not is_alive(daemon)
+
+
 def test_recovery_uploads_what_the_dead_runner_had_no_time_for(bench):
     trainer = """
         import os, time

@@ -8,8 +8,10 @@ import pytest
 SHOW = """
 import json, os
 path = os.environ["TRAINHUB_RESUME_FROM"]
-names = sorted(os.path.relpath(os.path.join(folder, name), path) for folder, _, names in os.walk(path) for name in names)
-print(json.dumps([os.path.basename(path), json.load(open(os.environ["TRAINHUB_CONFIG"]))["resume_from"] == path, names]))
+config = json.load(open(os.environ["TRAINHUB_CONFIG"]))
+paths = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+names = sorted(os.path.relpath(found, path) for found in paths)
+print(json.dumps([os.path.basename(path), config["resume_from"] == path, names]))
 """
 FILES = [b"w" * 2_500_000, b"{}"]
 

@@ -122,7 +122,7 @@ def test_an_order_in_a_heartbeats_answer_stops_and_says_how_much_time_there_is(b
 @pytest.mark.parametrize("ending", ["sys.exit(3)", "time.sleep(120)"])
 def test_no_daemon_outlives_the_trainer(bench, ending):
     hub, process = start_ready(bench, trainer=DAEMONS + ending, grace_seconds=0.2)
-    pids = [int(pid) for pid in wait_for((bench.path / "pids").read_text).split()]
+    pids = [int(pid) for pid in wait_for((bench.path / "pids").read_text, errors=(OSError,)).split()]
     process.send_signal(signal.SIGTERM)
     end(process)
     assert len(pids) == 3

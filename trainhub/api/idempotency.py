@@ -15,6 +15,7 @@ from trainhub.api.renderers import OrjsonRenderer
 from trainhub.errors import InvalidInput, KeyReused
 
 HEADER = "Idempotency-Key"
+REPLAYED = "Idempotent-Replayed"  # set on an answer given again
 
 
 def answer_once(request: Request, create: Callable[[], Response], *, secret: str = "") -> Response:
@@ -60,4 +61,4 @@ def _same_answer(kept: IdempotentAnswer, digest: str) -> Response:
     if kept.request_digest != digest:
         raise KeyReused("This Idempotency-Key was used for another request.")
     headers = {"Location": kept.location} if kept.location else {}
-    return Response(kept.body, status=kept.status_code, headers={**headers, "Idempotent-Replayed": "true"})
+    return Response(kept.body, status=kept.status_code, headers={**headers, REPLAYED: "true"})

@@ -1,0 +1,208 @@
+"""Pages of runs: list, launch, one run with its live parts, log, timeline, cancel."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from projects.models import Role
+from projects.views import ProjectScopedView
+from runs import services
+from runs.api.serializers import describe_evidence
+from runs.chart import read_chart
+from runs.filters import RunFilter
+from runs.forms import LaunchForm, LogFilterForm, launch_values
+from runs.models import Run
+from runs.receipts import cancel_receipt
+from runs.recipes import with_defaults
+from runs.registry import recipes
+from runs.telemetry.log_pages import count_lines, follow, read_page
+from trainhub.api.paging import read_page_request
+from trainhub.api.views import find, require_role
+from trainhub.pages import ButtonView, FormPage, PageView, Paging, paginate
+
+TAIL_LINES = 50
+LOG_PAGE_LINES = 200  # where the query string does not say
+NEWEST_EVENTS = 50  # on the run's page; a link leads to the rest
+NEWEST_ARTIFACTS = 20
+
+
+class RunListView(PageView):
+    """The runs of all projects that the person may see."""
+
+    template_name = "runs/run_list.html"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show a page of the list."""
+        found = RunFilter(request.GET, queryset=Run.objects.visible_to(request.user).with_details())
+        is_valid = found.is_valid()
+        runs, paging = paginate(found.qs if is_valid else Run.objects.none(), request.GET)
+        return self.page(status=200 if is_valid else 400, filter=found.form, runs=runs, paging=paging)
+
+
+class RunLaunchView(ProjectScopedView, FormPage):
+    """Launch a run in a project; `?repeat=run_…` starts from the definition of another one."""
+
+    template_name = "runs/run_launch.html"
+    needs = Role.EDITOR
+
+    def make_form(self, data: Any = None) -> LaunchForm:
+        """Return the form, filled in with the project's defaults or the run to repeat."""
+        wanted = self.request.GET.get("repeat")
+        repeated = None
+        if wanted is not None:
+            rows = Run.objects.visible_to(self.request.user).filter(project=self.project)
+            repeated = find(rows, "run", uid=wanted.replace("\0", ""))
+        return LaunchForm(data, initial=launch_values(self.project, repeated))
+
+    def context(self) -> dict[str, Any]:
+        """List the recipes with their parameters."""
+        return {"project": self.project, "recipes": [recipe for _, recipe in sorted(recipes().items())]}
+
+    def done(self, form: LaunchForm) -> HttpResponse:
+        """Queue the run."""
+        run = services.create_run(project=self.project, by=self.request.user, values=form.values)
+        messages.success(self.request, "The run is queued; it starts when there is room.")
+        return redirect("run", run.uid)
+
+
+class RunScopedView(PageView):
+    """A page of one run; `needs` is the role for it."""
+
+    needs = Role.VIEWER
+
+    @cached_property
+    def run(self) -> Run:
+        """The run of the path. 404 for strangers, 403 when the role is too low."""
+        rows = Run.objects.visible_to(self.request.user).with_details()
+        run = find(rows, "run", uid=self.kwargs["run_id"])
+        require_role(run.project, self.request.user, self.needs)
+        return run
+
+    def back(self) -> str:
+        """Return the path of the run's page."""
+        return reverse("run", args=[self.run.uid])
+
+    def status_context(self) -> dict[str, Any]:
+        """Return what the live part of the page shows."""
+        newest = sorted(self.run.newest_metrics.all(), key=lambda metric: metric.key)
+        losses = [metric.key for metric in newest if "loss" in metric.key and not metric.key.startswith("system/")]
+        return {
+            "run": self.run,
+            "evidence": describe_evidence(self.run),
+            "metrics": [metric for metric in newest if not metric.key.startswith("system/")],
+            "system_metrics": [metric for metric in newest if metric.key.startswith("system/")],
+            "chart": read_chart(self.run.pk, losses) if losses else None,
+            "receipt": cancel_receipt(self.run),
+        }
+
+    def tail_context(self) -> dict[str, Any]:
+        """Return the last lines of the log."""
+        total = count_lines(self.run.pk)
+        lines = follow(run_id=self.run.pk, after=max(0, total - TAIL_LINES), limit=TAIL_LINES)
+        return {"run": self.run, "lines": lines, "total": total}
+
+
+class RunDetailView(RunScopedView):
+    """One run."""
+
+    template_name = "runs/run_detail.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Show status, metrics, configuration, artifacts, timeline and the end of the log."""
+        role = self.run.project.role_of(request.user)
+        artifacts = self.run.artifacts.whole().with_tags().order_by("-created_at", "-id")
+        events = self.run.events.select_related("attempt").order_by("-id")
+        return self.page(
+            can_edit=role is not None and role.includes(Role.EDITOR),
+            config=describe_config(self.run),
+            artifacts=artifacts[:NEWEST_ARTIFACTS],
+            artifact_count=artifacts.count(),
+            events=events[:NEWEST_EVENTS],
+            event_count=events.count(),
+            **{**self.status_context(), **self.tail_context()},
+        )
+
+
+def describe_config(run: Run) -> list[dict[str, Any]]:
+    """Return both groups of parameters with the recipe's defaults, each entry marked as given or default."""
+    groups = {"Model parameters": "model_parameters", "Hyperparameters": "hyperparameters"}
+    described = []
+    for title, name in groups.items():
+        given = getattr(run, name)
+        values = with_defaults(run.recipe_snapshot.get(name, {}), given)
+        described.append(
+            {"title": title, "entries": [(key, value, key in given) for key, value in sorted(values.items())]}
+        )
+    return described
+
+
+class RunStatusView(RunScopedView):
+    """The live part of a run's page, for polls."""
+
+    template_name = "runs/_run_status.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Answer with the fragment; at the end of the run the whole page is loaded anew."""
+        response = self.page(**self.status_context())
+        if self.run.is_terminal:
+            response["HX-Refresh"] = "true"
+        return response
+
+
+class RunLogTailView(RunScopedView):
+    """The end of the log, for polls."""
+
+    template_name = "runs/_log_lines.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Answer with the fragment."""
+        return self.page(is_tail=True, **self.tail_context())
+
+
+class RunLogView(RunScopedView):
+    """The log by pages, with filters."""
+
+    template_name = "runs/run_log.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Show a page of the log."""
+        wanted = read_page_request({"page_size": str(LOG_PAGE_LINES), **request.GET.dict()})
+        form = LogFilterForm(request.GET)
+        if not form.is_valid():
+            return self.page(status=400, run=self.run, filter=form, lines=[], paging=Paging(1, wanted.size, 0))
+        found = read_page(run_id=self.run.pk, page=wanted.number, page_size=wanted.size, **form.filters())
+        paging = Paging(wanted.number, wanted.size, found.total)
+        return self.page(run=self.run, filter=form, lines=found.items, paging=paging)
+
+
+class RunTimelineView(RunScopedView):
+    """Everything that happened to a run, newest first."""
+
+    template_name = "runs/run_timeline.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Show a page of the timeline."""
+        events, paging = paginate(self.run.events.select_related("attempt").order_by("-id"), request.GET)
+        return self.page(run=self.run, events=events, paging=paging)
+
+
+class RunCancelView(RunScopedView, ButtonView):
+    """Ends a run, after asking."""
+
+    template_name = "runs/run_cancel.html"
+    needs = Role.EDITOR
+
+    def context(self) -> dict[str, Any]:
+        """Say what will be saved."""
+        return {"run": self.run}
+
+    def act(self) -> str:
+        """Ask the run to end; its page shows the receipt."""
+        run = services.cancel_run(run=self.run, by=self.request.user)
+        return "The run was cancelled." if run.is_terminal else "The run was asked to stop; the receipt is below."
