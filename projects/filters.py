@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import django_filters
-from django.db.models import QuerySet
 
 from projects.models import Project, ProjectStatus
+from projects.querysets import ProjectQuerySet
+from trainhub.api.filtering import NewestFirstOrdering
 
 
 class ProjectFilter(django_filters.FilterSet):
@@ -15,14 +16,12 @@ class ProjectFilter(django_filters.FilterSet):
     owner = django_filters.CharFilter(max_length=200)
     task_type = django_filters.CharFilter(max_length=100)
     q = django_filters.CharFilter(method="search", max_length=200, label="Text to find")
-    order = django_filters.OrderingFilter(
-        fields=[("created_at", "created_at"), ("name", "name"), ("updated_at", "updated_at")]
-    )
+    order = NewestFirstOrdering(fields=[("created_at", "created_at"), ("name", "name"), ("updated_at", "updated_at")])
 
     class Meta:
         model = Project
         fields: list[str] = []
 
-    def search(self, rows: QuerySet[Project], name: str, value: str) -> QuerySet[Project]:  # noqa: ARG002
+    def search(self, rows: ProjectQuerySet, name: str, value: str) -> ProjectQuerySet:  # noqa: ARG002
         """Keep the projects that contain the text."""
-        return Project.objects.filter(pk__in=rows).matching(value)
+        return rows.matching(value)

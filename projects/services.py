@@ -35,13 +35,20 @@ def create_project(*, by: Any, values: dict[str, Any]) -> Project:
 
 
 def update_project(*, project: Project, values: dict[str, Any]) -> Project:
-    """Change settings; the history keeps the version before. An archived project is not changed (Conflict)."""
-    if project.status == ProjectStatus.ARCHIVED:
-        raise Conflict("The project is archived; restore it first.", status=project.status)
-    for name, value in _editable(values).items():
-        setattr(project, name, value)
-    project.save()
-    return project
+    """Change settings; the history keeps the version before. What changes nothing makes no version.
+
+    Raises: Conflict for an archived project.
+    """
+    with transaction.atomic():
+        locked = Project.objects.select_for_update().get(pk=project.pk)
+        if locked.status == ProjectStatus.ARCHIVED:
+            raise Conflict("The project is archived; restore it first.", status=locked.status)
+        changes = {name: value for name, value in _editable(values).items() if getattr(locked, name) != value}
+        for name, value in changes.items():
+            setattr(locked, name, value)
+        if changes:
+            locked.save()
+    return locked
 
 
 def _editable(values: dict[str, Any]) -> dict[str, Any]:
@@ -49,9 +56,11 @@ def _editable(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def archive_project(*, project: Project) -> Project:
-    """Archive a project: it can be read, nothing can be launched. Runs that go on are a Conflict."""
+    """Archive a project: it can be read, nothing can be launched. Runs that go on are a Conflict; twice is fine."""
     with transaction.atomic():
         locked = Project.objects.select_for_update().get(pk=project.pk)
+        if locked.status == ProjectStatus.ARCHIVED:
+            return locked
         going_on = locked.runs.filter(completed_at__isnull=True).count()
         if going_on:
             raise Conflict(f"{going_on} runs have not ended; cancel them first.", status=locked.status)
@@ -60,9 +69,11 @@ def archive_project(*, project: Project) -> Project:
 
 def restore_project(*, project: Project) -> Project:
     """Take a project out of the archive. Raises Conflict when it is not in it."""
-    if project.status != ProjectStatus.ARCHIVED:
-        raise Conflict("The project is not archived.", status=project.status)
-    return _set_status(project, ProjectStatus.ACTIVE if project.runs.exists() else ProjectStatus.DRAFT)
+    with transaction.atomic():
+        locked = Project.objects.select_for_update().get(pk=project.pk)
+        if locked.status != ProjectStatus.ARCHIVED:
+            raise Conflict("The project is not archived.", status=locked.status)
+        return _set_status(locked, ProjectStatus.ACTIVE if locked.runs.exists() else ProjectStatus.DRAFT)
 
 
 def activate_project(*, project: Project) -> None:

@@ -14,9 +14,7 @@ urlpatterns = [
     path(f"{PROJECT}/archive", views.ProjectArchiveView.as_view(), name="project-archive"),
     path(f"{PROJECT}/restore", views.ProjectRestoreView.as_view(), name="project-restore"),
     path(f"{PROJECT}/members", views.MemberListView.as_view(), name="members"),
-    path(
-        f"{PROJECT}/members/<username:username>/remove", views.MemberRemoveView.as_view(), name="member-remove"
-    ),
+    path(f"{PROJECT}/members/<username:username>/remove", views.MemberRemoveView.as_view(), name="member-remove"),
     path("tokens", views.TokenListView.as_view(), name="tokens"),
     path("tokens/<slug:token_id>/revoke", views.TokenRevokeView.as_view(), name="token-revoke"),
 ]

@@ -192,7 +192,7 @@ class TokenListView(FormPage):
 
     def context(self) -> dict[str, Any]:
         """List the tokens, without their secrets."""
-        return {"tokens": ApiToken.objects.filter(user=self.request.user)}  # type: ignore[misc]
+        return {"tokens": ApiToken.objects.filter(user=self.request.user)}
 
     def done(self, form: TokenForm) -> HttpResponse:
         """Make a token and show it this once: not after a redirect, as its secret is kept nowhere."""
@@ -206,7 +206,7 @@ class TokenRevokeView(ButtonView):
 
     def act(self) -> str:
         """Revoke it."""
-        own = ApiToken.objects.filter(user=self.request.user)  # type: ignore[misc]
+        own = ApiToken.objects.filter(user=self.request.user)
         token = find(own, "token", token_key=self.kwargs["token_id"])
         services.revoke_token(token=token)
         return f"The token {token.name} was revoked."

@@ -18,7 +18,7 @@ from runner.spool import Spool
 from runner.telemetry import Telemetry
 from runner.threads import start_thread
 
-UPLOAD_SECONDS: Final = 3600.0  # after the trainer's end; promise P8
+UPLOAD_SECONDS: Final = 3600.0  # after the trainer's end
 MAX_STEPS: Final = 2**63  # steps are int64
 STEP_SECONDS: Final = 0.5  # how soon a wait notices that the attempt was fenced
 

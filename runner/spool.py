@@ -10,7 +10,7 @@ from typing import Final
 
 from runner.durable import note, write_durably
 
-MAX_SPOOL_BYTES: Final = 10 * 1024**3  # of one stream; promise P3
+MAX_SPOOL_BYTES: Final = 10 * 1024**3  # of one stream
 MAX_MEMORY_BYTES: Final = 8 * 1024**2  # of batches that the disk would not take
 
 

@@ -13,7 +13,7 @@ from runner.durable import note, write_record
 from runner.folder import AttemptFolder, describe_process
 from runner.protocol import ClaimAnswer, ClaimRequest
 
-CLAIM_SECONDS: Final = 120.0  # then the hub has given the attempt up (promise P8)
+CLAIM_SECONDS: Final = 120.0  # then the hub has given the attempt up
 CLAIM_SHAPE: Final[dict[str, Any]] = {
     "attempt": str,
     "command": list,

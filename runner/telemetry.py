@@ -21,7 +21,7 @@ BATCH_BYTES: Final = 256 * 1024  # or about so much text
 MAX_BATCH_POINTS_HERE: Final = 2_000  # plus one line's worth stays below the protocol's limit
 QUICK_FLUSH_SECONDS: Final = 0.2  # while the trainer is young, so that its first lines show at once
 QUICK_UNTIL_SECONDS: Final = 10.0
-FLUSH_SECONDS: Final = 1.0  # promise P3: a killed runner loses at most this much
+FLUSH_SECONDS: Final = 1.0  # a killed runner loses at most this much
 POINT_BYTES: Final = 60  # of one point in a body, roughly
 
 Line = tuple[int, int, int, str]

@@ -102,12 +102,16 @@ def record_heartbeat(*, attempt: Attempt, heartbeat: HeartbeatRequest) -> str | 
     if heartbeat["phase"] == "stopping" and attempt.phase != "stopping":
         _note_signal(attempt)
     skew = heartbeat["sent_at_ms"] / 1000 - now.timestamp()
-    heard = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
-        heartbeat_at=now,
-        runner_gone_at=None,
-        phase=heartbeat["phase"],
-        clock_skew_seconds=round(skew, 1) if abs(skew) > SKEW_SHOWN_SECONDS else None,
-    )
+    changes: dict[str, Any] = {
+        "heartbeat_at": now,
+        "phase": heartbeat["phase"],
+        "clock_skew_seconds": round(skew, 1) if abs(skew) > SKEW_SHOWN_SECONDS else None,
+    }
+    if heartbeat["phase"] != "finishing":
+        # The engine was wrong about the runner's end. A recovery says "finishing", and its time goes on running out:
+        # one that dies over and over must not keep the run from ending.
+        changes["runner_gone_at"] = None
+    heard = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(**changes)
     if not heard:
         raise Fenced("The attempt has ended.")
     if heartbeat["progress"] is not None:
@@ -165,12 +169,13 @@ def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str
 
     Returns None when it had ended already; nothing is written then.
     """
+    message = message[:1000]  # as long as the columns; an engine's words may be longer
     with transaction.atomic():
         run: Run = Run.objects.select_for_update().get(pk=attempt.run_id)
         if run.status == Status.CANCELLING and OUTCOMES[reason].status != Status.CANCELLED:
             reason = Reason.CANCELLED
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
-            ended_at=timezone.now(), reason=reason, message=message[:1000], phase=""
+            ended_at=timezone.now(), reason=reason, message=message, phase=""
         )
         if not ended:
             return None

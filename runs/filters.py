@@ -7,6 +7,7 @@ from django.db.models import Q, QuerySet
 
 from runs.lifecycle import Status
 from runs.models import Run
+from trainhub.api.filtering import NewestFirstOrdering
 
 
 class RunFilter(django_filters.FilterSet):
@@ -20,7 +21,7 @@ class RunFilter(django_filters.FilterSet):
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
     q = django_filters.CharFilter(method="search", max_length=200, label="Text to find")
-    order = django_filters.OrderingFilter(
+    order = NewestFirstOrdering(
         fields=[
             ("created_at", "created_at"),
             ("completed_at", "completed_at"),

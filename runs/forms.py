@@ -32,7 +32,7 @@ class LaunchForm(ShapedForm):
 
     name = forms.CharField(max_length=200)
     recipe = forms.ChoiceField(
-        choices=_recipe_choices, help_text="What is executed; their parameters are listed below."
+        choices=_recipe_choices, help_text="What is executed; this page lists what each one takes."
     )
     dataset = forms.CharField(required=False, help_text="Empty for the recipe's own default.")
     model_parameters = JsonObjectField(help_text="A JSON object; what is left out has the recipe's default.")
@@ -53,7 +53,8 @@ class LaunchForm(ShapedForm):
         """Return the API's body: what is asked of the machine goes into `compute`."""
         given = super().body(cleaned)
         compute = {name: given.pop(name) for name in _COMPUTE if name in given}
-        return {**given, "compute": {**self.initial.get("compute", {}), **compute}}
+        kept = {name: value for name, value in self.initial.get("compute", {}).items() if name not in _COMPUTE}
+        return {**given, "compute": {**kept, **compute}}
 
 
 def launch_values(project: Project, repeated: Run | None) -> dict[str, Any]:

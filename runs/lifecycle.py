@@ -166,15 +166,15 @@ def _check(*, seen: Status, to: Status, reason: Reason | None) -> None:
 
 
 def _changes(*, run: Run, to: Status, reason: Reason | None, message: str, now: datetime) -> dict[str, Any]:
-    changes: dict[str, Any] = {"status": to, "status_changed_at": now, "updated_at": now}
+    changes: dict[str, Any] = {"status": to, "status_changed_at": now, "updated_at": now, "waiting_reason": ""}
     if to == Status.QUEUED:
-        changes.update(queued_at=now, waiting_reason="")
+        changes.update(queued_at=now)
     if to == Status.RUNNING and run.started_at is None:
         changes.update(started_at=now)
     if to == Status.CANCELLING:
         changes.update(cancel_requested_at=now)
     if to in TERMINAL:
-        changes.update(completed_at=now, reason=reason, reason_detail=message, waiting_reason="")
+        changes.update(completed_at=now, reason=reason, reason_detail=message)
     if to == Status.COMPLETED:
         changes.update(progress=1.0)
     return changes

@@ -99,6 +99,7 @@ class RunScopedView(PageView):
             "system_metrics": [metric for metric in newest if metric.key.startswith("system/")],
             "chart": read_chart(self.run.pk, losses) if losses else None,
             "receipt": cancel_receipt(self.run),
+            "artifact_count": self.run.artifacts.whole().count(),
         }
 
     def tail_context(self) -> dict[str, Any]:
@@ -122,7 +123,6 @@ class RunDetailView(RunScopedView):
             can_edit=role is not None and role.includes(Role.EDITOR),
             config=describe_config(self.run),
             artifacts=artifacts[:NEWEST_ARTIFACTS],
-            artifact_count=artifacts.count(),
             events=events[:NEWEST_EVENTS],
             event_count=events.count(),
             **{**self.status_context(), **self.tail_context()},

@@ -15,11 +15,11 @@ _TEXTS = {
 }
 
 
-def _answer(request: HttpRequest, status: int) -> HttpResponse:
-    code, detail = _TEXTS[status]
+def _answer(request: HttpRequest, status: int, detail: str = "") -> HttpResponse:
+    code, usual = _TEXTS[status]
     if "text/html" in request.headers.get("Accept", ""):
-        return _page(request, status, detail)
-    return JsonResponse({"detail": detail, "code": code}, status=status)
+        return _page(request, status, detail or usual)
+    return JsonResponse({"detail": detail or usual, "code": code}, status=status)
 
 
 def _page(request: HttpRequest, status: int, detail: str) -> HttpResponse:
@@ -43,7 +43,14 @@ def not_found(request: HttpRequest, exception: Any) -> HttpResponse:  # noqa: AR
 
 def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:  # noqa: ARG001
     """403 because a form's token was missing or old."""
-    return _page(request, 403, "This form is too old or came from elsewhere. Go back, reload the page and try again.")
+    return _answer(request, 403, "This form is too old or came from elsewhere. Go back, reload the page and try again.")
+
+
+def wrong_method(*allowed: str) -> JsonResponse:
+    """405, for views that take few methods."""
+    detail = f"This takes {', '.join(allowed)} alone."
+    body = {"detail": detail, "code": "method_not_allowed"}
+    return JsonResponse(body, status=405, headers={"Allow": ", ".join(allowed)})
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

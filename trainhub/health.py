@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 from django.db import Error as DatabaseError
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 
 from trainhub.access import Access, access
+from trainhub.error_pages import wrong_method
 
 
-@access(Access.PUBLIC)
+def probe(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """Make a view that everybody may GET; other methods are 405."""
+
+    @functools.wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        return view(request) if request.method in {"GET", "HEAD"} else wrong_method("GET", "HEAD")
+
+    return access(Access.PUBLIC)(csrf_exempt(answer))
+
+
+@probe
 def live(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
     """The process answers."""
     return JsonResponse({"status": "ok"})
 
 
-@access(Access.PUBLIC)
+@probe
 def ready(request: HttpRequest) -> JsonResponse:  # noqa: ARG001
     """The database answers."""
     try:

@@ -161,6 +161,9 @@ class ShapedForm(forms.Form):
     shape: ClassVar[type[Serializer[Any]]]
     values: dict[str, Any]
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"label_suffix": "", **options})
+
     def body(self, cleaned: dict[str, Any]) -> dict[str, Any]:
         """Return the cleaned values as the API's body; fields left empty are left out."""
         return {name: value for name, value in cleaned.items() if value not in (None, "")}

@@ -170,6 +170,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "locked_out.html"
 AXES_VERBOSE = False
 KNOX_TOKEN_MODEL = "projects.ApiToken"  # noqa: S105 - the name of a model
+MIGRATION_MODULES = {"knox": None}  # its own table of tokens is not used, and would only stand in the way
 REST_KNOX = {
     "TOKEN_MODEL": "projects.ApiToken",
     "AUTH_HEADER_PREFIX": "Bearer",

@@ -5,7 +5,7 @@ from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 import projects.uids  # noqa: F401 - registers the path converters
-from trainhub import health
+from trainhub import health, views
 from trainhub.access import Access, access
 
 urlpatterns = [
@@ -19,6 +19,14 @@ urlpatterns = [
     path("health", health.live, name="health"),
     path("health/ready", health.ready, name="health-ready"),
     path("admin/", admin.site.urls),
+    path("", views.HomeView.as_view(), name="home"),
+    path("ui/sign-in", views.SignInView.as_view(), name="sign-in"),
+    path("ui/sign-in/link", views.SignInLinkView.as_view(), name="sign-in-link"),
+    path("ui/sign-out", views.SignOutView.as_view(), name="sign-out"),
+    path("ui/password", views.PasswordView.as_view(), name="password"),
+    path("ui/", include("projects.urls")),
+    path("ui/", include("runs.urls")),
+    path("ui/", include("artifacts.urls")),
 ]
 handler400 = "trainhub.error_pages.bad_request"
 handler403 = "trainhub.error_pages.forbidden"

@@ -33,7 +33,7 @@ class SignInView(auth_views.LoginView):
 
 
 @access(Access.PUBLIC)
-class SignInLinkView(LinkLoginView):  # type: ignore[misc]
+class SignInLinkView(LinkLoginView):
     """Sign in by a one-time link. HEAD is not answered, so that a preview of the link does not use it up."""
 
     http_method_names = ["get"]
@@ -88,7 +88,7 @@ class HomeView(PageView):
                 _group("Ended", visible.filter(status__in=TERMINAL), counts, sorted(TERMINAL), *_LAST_ENDED_FIRST),
             ],
             "project": Project.objects.visible_to(self.request.user).first(),
-            **(_problems() if self.request.user.is_staff else {}),  # type: ignore[union-attr]
+            **(_problems() if self.request.user.is_staff else {}),
         }
 
 

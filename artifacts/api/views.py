@@ -14,7 +14,7 @@ from artifacts.models import Artifact, ArtifactState, ArtifactType, TagValue
 from projects.models import Role
 from runs.api.serializers import ProducedArtifactSerializer, RunChangesSerializer, RunSerializer
 from runs.api.views import RunScopedView, create_once
-from trainhub.api.idempotency import answer_once
+from trainhub.api.idempotency import answer_once, known_answer
 from trainhub.api.schema import IDEMPOTENCY_KEY, PREFER, errors
 from trainhub.api.views import find, require_role, validated
 from trainhub.errors import InvalidInput
@@ -176,5 +176,8 @@ class RunResumeView(RunScopedView):
         if not checkpoint_id or "\x00" in checkpoint_id:
             raise InvalidInput({"source_artifact_id": ["Name the checkpoint to resume from."]})
         values = validated(RunChangesSerializer, request.data)
+        known = known_answer(request)
+        if known is not None:
+            return known
         checkpoint = services.checkpoint_to_resume(run=run, checkpoint_id=checkpoint_id)
         return create_once(request, services.prepare_resume(checkpoint=checkpoint, values=values))

@@ -81,3 +81,30 @@ class Executor(Protocol):
     def problems(self) -> list[str]:
         """Return why the executor cannot be used now, as sentences for operators; empty when it can."""
         ...
+
+
+class MissingExecutor:
+    """Stands for an executor that attempts were given to and that is not configured any more: it knows nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def capacity(self) -> Capacity:
+        """Return nothing at all."""
+        return Capacity(slots=0, gpus=0, nodes=0)
+
+    def submit(self, request: SubmitRequest) -> str:  # noqa: ARG002 - the contract's
+        """Raise: there is nobody to ask."""
+        raise ExecutorError(self.problems()[0])
+
+    def poll(self, handles: Mapping[str, str]) -> dict[str, JobState]:
+        """Return `unknown` for all."""
+        return {uid: JobState("unknown", self.problems()[0]) for uid in handles}
+
+    def cancel(self, handle: str, *, hard: bool = False) -> None:  # noqa: ARG002 - the contract's
+        """Raise: the order reaches the runner through its heartbeat alone."""
+        raise ExecutorError(self.problems()[0])
+
+    def problems(self) -> list[str]:
+        """Say that it is missing."""
+        return [f"There is no executor {self.name} any more."]

@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRefused
 
 RUNNER_ROOT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 256 * 1024 * 1024  # below this an attempt would soon fail on a full disk
+RECOVER_AGAIN_SECONDS = 5.0  # a recovery that ended without success is not started again sooner
 # What a runner may know of the hub's environment; everything else (secrets, database) stays here.
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES")
 
@@ -65,14 +67,18 @@ class LocalExecutor:
         return request.name
 
     def recover(self, handle: str) -> None:
-        """Start a runner that delivers what a dead one left behind; does nothing while one is alive."""
+        """Start a runner that delivers what a dead one left behind.
+
+        Does nothing while one is alive, nor within RECOVER_AGAIN_SECONDS of the last one's start. Raises: OSError.
+        """
         folder = self._folder(handle)
-        if not (folder / "job.json").exists():
+        if not (folder / "job.json").exists() or _was_touched(folder / "recovery", within=RECOVER_AGAIN_SECONDS):
             return
         lock = _take_lock(folder)
         if lock is None:
             return
         try:
+            (folder / "recovery").touch(mode=0o600)
             self._spawn(folder, lock, "--recover")
         finally:
             os.close(lock)
@@ -82,9 +88,13 @@ class LocalExecutor:
         return {uid: self._state(self._folder(handle)) for uid, handle in handles.items()}
 
     def _state(self, folder: Path) -> JobState:
-        if not folder.exists():
-            return JobState("ended", "the attempt's folder is gone")
-        lock = _take_lock(folder)
+        try:
+            if not folder.exists():
+                return JobState("ended", "the attempt's folder is gone")
+            # Shared, so that two who look at once do not take each other for the runner.
+            lock = _take_lock(folder, fcntl.LOCK_SH)
+        except OSError as error:
+            return JobState("unknown", f"the attempt's lock cannot be tried: {error.strerror}")
         if lock is None:
             return JobState("running")
         os.close(lock)
@@ -109,11 +119,13 @@ class LocalExecutor:
             os.close(descriptor)
 
     def _living_runner(self, folder: Path) -> int | None:
+        """Return the pid of the runner that supervises a trainer; a recovery is none, it has ended the trainer."""
         if self._state(folder).state != "running":
             return None
         try:
-            return int(json.loads((folder / "runner.json").read_text())["pid"])
-        except (OSError, ValueError, KeyError):
+            record = json.loads((folder / "runner.json").read_text())
+            return None if record["is_recovery"] else int(record["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def problems(self) -> list[str]:
@@ -160,11 +172,19 @@ def reap_children() -> None:
     _children[:] = [process for process in _children if process.poll() is None]
 
 
-def _take_lock(folder: Path) -> int | None:
-    """Return a descriptor that holds the exclusive lock of `folder`, or None when a runner holds it."""
+def _was_touched(path: Path, *, within: float) -> bool:
+    """Tell whether the file was written in the last `within` seconds; a time in the future does not count."""
+    try:
+        return 0 <= time.time() - path.stat().st_mtime < within
+    except FileNotFoundError:
+        return False
+
+
+def _take_lock(folder: Path, kind: int = fcntl.LOCK_EX) -> int | None:
+    """Return a descriptor that holds the lock of `folder`, or None when a runner holds it."""
     descriptor = os.open(folder / "attempt.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

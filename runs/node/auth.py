@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -18,6 +17,8 @@ from runs.models import Attempt
 from trainhub.access import Access, access
 from trainhub.api.errors import json_error
 from trainhub.api.parsers import parse_json, read_body
+from trainhub.api.renderers import dump_json
+from trainhub.error_pages import wrong_method
 from trainhub.errors import DomainError
 
 _BEARER = re.compile(r"[Bb]earer ([0-9a-f]{64})")
@@ -58,14 +59,14 @@ def node_endpoint(
         @functools.wraps(handle)
         def view(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if request.method != method:
-                return HttpResponse(status=405, headers={"Allow": method})
+                return wrong_method(method)
             try:
                 answer = handle(attempt_of(request), request, *args, **kwargs)
             except DomainError as error:
                 return json_error(error)
             if isinstance(answer, HttpResponseBase):
                 return answer
-            return HttpResponse(orjson.dumps(answer), content_type="application/json")
+            return HttpResponse(dump_json(answer), content_type="application/json")
 
         return access(Access.ATTEMPT)(csrf_exempt(view))
 

@@ -17,8 +17,10 @@ from runs.executors.local import reap_children
 from runs.scheduler.start import start_waiting_runs, submit_forgotten_attempts
 from runs.scheduler.watch import watch_live_attempts
 from runs.telemetry.fold import fold_run, runs_to_fold
+from runs.telemetry.newest import refresh_newest, runs_to_refresh
 
 logger = logging.getLogger(__name__)
+REFRESHED_RUNS = 50  # runs whose newest values are brought up to date in one pass
 FOLDED_RUNS = 8  # runs whose inbox is folded in one pass; the rest waits for the next
 CHORES_EVERY = timedelta(minutes=10)
 CLOCK_JUMP_SECONDS = 60.0  # a larger step of the wall clock than of the monotonic one is a jump
@@ -32,6 +34,8 @@ def run_pass(now: datetime | None = None) -> None:
     watch_live_attempts(now)
     submit_forgotten_attempts(now)
     start_waiting_runs(now)
+    for run_id in runs_to_refresh(limit=REFRESHED_RUNS, now=now):
+        refresh_newest(run_id=run_id, now=now)
     for run_id in runs_to_fold(FOLDED_RUNS):
         fold_run(run_id=run_id)
 
@@ -46,9 +50,8 @@ def run_forever(stop: threading.Event, chores: Sequence[Callable[[], object]] = 
             if not clock.has_jumped():
                 run_pass()
             if timezone.now() >= chores_at:
-                for chore in chores:
-                    chore()
                 chores_at = timezone.now() + CHORES_EVERY
+                do_chores(chores)
         except DatabaseError as error:
             logger.warning("the database did not answer, trying again: %s", error)
             pause = WAIT_AFTER_ERROR_SECONDS
@@ -57,6 +60,15 @@ def run_forever(stop: threading.Event, chores: Sequence[Callable[[], object]] = 
             logger.exception("a scheduler pass failed, trying again")
             pause = WAIT_AFTER_ERROR_SECONDS
         stop.wait(pause)
+
+
+def do_chores(chores: Sequence[Callable[[], object]]) -> None:
+    """Do each once; one that fails is logged and tried again next time, and holds up nothing."""
+    for chore in chores:
+        try:
+            chore()
+        except Exception:
+            logger.exception("a chore failed, trying again in %s", CHORES_EVERY)
 
 
 class Clock:

@@ -4,94 +4,65 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from runs.attempts import attempt_token, end_attempt_without_report, open_attempt
-from runs.executors.base import Capacity, Executor, ExecutorError, SubmitRefused, SubmitRequest
+from runs.executors.base import Executor, ExecutorError, MissingExecutor, SubmitRefused, SubmitRequest
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt, Run
 from runs.registry import executors
+from runs.scheduler.room import Room, wanted_gpus
 from trainhub.errors import Conflict
 
 logger = logging.getLogger(__name__)
-CANDIDATES = 200  # waiting runs looked at in one pass, by priority; more cannot start at once anyway
+LOOKED_AT_ONCE = 200  # waiting runs loaded at a time, by priority; usually the first ones fill all room
 REASON_AGE = timedelta(seconds=20)  # a shown reason is looked at again at least this often (promise: 60 s)
 RESUBMIT_AFTER = timedelta(seconds=5)  # an attempt without a handle this old lost its scheduler in between
-
-
-class Room:
-    """What is free on one executor in this pass."""
-
-    def __init__(self, executor: Executor, live: list[Attempt]) -> None:
-        self.executor = executor
-        self.total: Capacity = executor.capacity()
-        self.problems = executor.problems()
-        self.used_slots = len(live)
-        taken = {index for attempt in live for index in attempt.gpu_indexes}
-        self.free_gpus = [index for index in range(self.total.gpus) if index not in taken]
-        self.blocked_by = ""
-
-    def why_not(self, run: Run) -> str:  # noqa: PLR0911 - one return for each reason reads best
-        """Return why `run` cannot start now, as a sentence for its owner; empty when it can."""
-        nodes, gpus = wanted_gpus(run)
-        if self.problems:
-            return " ".join(self.problems)
-        if nodes * gpus > self.total.gpus:
-            return f"Needs {nodes} × {gpus} GPUs, this executor has {self.total.gpus}."
-        if gpus and nodes > self.total.nodes:
-            return f"Needs {nodes} nodes, this executor has {self.total.nodes}."
-        if self.blocked_by:
-            return f"Waits behind {self.blocked_by}."
-        if self.used_slots >= self.total.slots:
-            return f"Waits for a free slot: {self.used_slots} of {self.total.slots} are in use."
-        if nodes * gpus > len(self.free_gpus):
-            return f"Needs {nodes} × {gpus} GPUs, {len(self.free_gpus)} of {self.total.gpus} are free."
-        return ""
-
-    def is_for_good(self, run: Run) -> bool:
-        """Tell whether `run` never fits here; it then holds up nobody."""
-        nodes, gpus = wanted_gpus(run)
-        return nodes * gpus > self.total.gpus or bool(gpus and nodes > self.total.nodes)
-
-    def take(self, run: Run) -> list[int]:
-        """Reserve a slot and GPUs for `run`; returns the GPU indexes."""
-        nodes, gpus = wanted_gpus(run)
-        self.used_slots += 1
-        given, self.free_gpus = self.free_gpus[: nodes * gpus], self.free_gpus[nodes * gpus :]
-        return given
-
-
-def wanted_gpus(run: Run) -> tuple[int, int]:
-    """Return nodes and GPUs a node to reserve; none for recipes that reserve nothing, such as a simulation."""
-    if not run.recipe_snapshot.get("reserves_compute", True):
-        return 1, 0
-    return int(run.compute.get("node_count", 1)), int(run.compute.get("gpus_per_node", 0))
+BEHIND_OTHERS = "Waits behind runs that come first."
+_asked_at: dict[int, datetime] = {}  # when a forgotten attempt was last submitted, to leave a silent engine in peace
 
 
 def start_waiting_runs(now: datetime) -> int:
     """Start what fits, in order; note for the others why they wait. Returns how many were started."""
-    waiting = list(Run.objects.waiting()[:CANDIDATES])
-    if not waiting:
-        return 0
-    rooms = _rooms()
     started = 0
-    reasons: dict[str, list[Run]] = defaultdict(list)
-    for run in waiting:
-        room = rooms.get(run.executor)
-        why_not = room.why_not(run) if room else f"There is no executor {run.executor} any more."
-        if why_not or room is None:
-            reasons[why_not].append(run)
-            if room and not room.blocked_by and not room.is_for_good(run) and not room.problems:
-                # Nothing overtakes a run that waits for room, so that large runs are not starved by small ones.
-                room.blocked_by = f"{run.name} ({run.uid})" if wanted_gpus(run)[1] else ""
-        elif start_run(run=run, gpu_indexes=room.take(run)):
-            started += 1
-    _note_reasons(reasons, now)
+    rooms: dict[str, Room] | None = None
+    for runs in _waiting_in_order():
+        rooms = rooms or _rooms()
+        reasons: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            why_not = _why_not(run, rooms)
+            if why_not:
+                reasons[why_not].append(run)
+            elif start_run(run=run, gpu_indexes=rooms[run.executor].take(run)):
+                started += 1
+        _note_reasons(reasons, now)
+        if all(room.is_closed for room in rooms.values()):
+            _note_rest(now)
+            break
     return started
+
+
+def _waiting_in_order() -> Iterator[list[Run]]:
+    """Yield the waiting runs, first to start first, some at a time; runs that can never start hold up nobody."""
+    keys = list(Run.objects.waiting().values_list("pk", flat=True))
+    for start in range(0, len(keys), LOOKED_AT_ONCE):
+        yield list(Run.objects.waiting().filter(pk__in=keys[start : start + LOOKED_AT_ONCE]))
+
+
+def _why_not(run: Run, rooms: dict[str, Room]) -> str:
+    """Return why `run` cannot start now; when it waits for GPUs, nothing behind it may start before it."""
+    room = rooms.get(run.executor)
+    if room is None:
+        return MissingExecutor(run.executor).problems()[0]
+    why_not = room.why_not(run)
+    if why_not:
+        room.hold_for(run)
+    return why_not[:500]  # as long as the column
 
 
 def _rooms() -> dict[str, Room]:
@@ -99,6 +70,10 @@ def _rooms() -> dict[str, Room]:
     for attempt in Attempt.objects.filter(ended_at__isnull=True).only("executor", "gpu_indexes"):
         live[attempt.executor].append(attempt)
     return {name: Room(executor, live[name]) for name, executor in executors().items()}
+
+
+def _is_old(now: datetime) -> Q:
+    return Q(waiting_checked_at__isnull=True) | Q(waiting_checked_at__lt=now - REASON_AGE)
 
 
 def _note_reasons(reasons: dict[str, list[Run]], now: datetime) -> None:
@@ -111,6 +86,11 @@ def _note_reasons(reasons: dict[str, list[Run]], now: datetime) -> None:
         ]
         if stale:
             Run.objects.filter(pk__in=stale, status=Status.QUEUED).update(waiting_reason=text, waiting_checked_at=now)
+
+
+def _note_rest(now: datetime) -> None:
+    """Say of the runs that were not even looked at that they wait: they are the ones whose reason is old."""
+    Run.objects.waiting().filter(_is_old(now)).order_by().update(waiting_reason=BEHIND_OTHERS, waiting_checked_at=now)
 
 
 def start_run(*, run: Run, gpu_indexes: list[int]) -> bool:
@@ -128,19 +108,22 @@ def submit_attempt(attempt: Attempt) -> None:
 
     A refusal ends the attempt; an engine that cannot be asked leaves it for a later pass.
     """
+    executor = executors().get(attempt.executor) or MissingExecutor(attempt.executor)
     try:
-        handle = executors()[attempt.executor].submit(_request(attempt))
+        handle = executor.submit(_request(attempt, executor))
     except SubmitRefused as refusal:
         end_attempt_without_report(attempt=attempt, reason=Reason.SUBMIT_REFUSED, message=str(refusal))
     except ExecutorError as error:
         logger.warning("attempt %s could not be submitted yet: %s", attempt.uid, error)
+    except Exception:  # one attempt that cannot be submitted must not keep all others from starting
+        logger.exception("attempt %s could not be submitted yet", attempt.uid)
     else:
         Attempt.objects.filter(pk=attempt.pk).update(handle=handle, submitted_at=timezone.now())
 
 
-def _request(attempt: Attempt) -> SubmitRequest:
+def _request(attempt: Attempt, executor: Executor) -> SubmitRequest:
     nodes, gpus = wanted_gpus(attempt.run)
-    has_gpus = executors()[attempt.executor].capacity().gpus > 0
+    has_gpus = executor.capacity().gpus > 0
     return SubmitRequest(
         name=attempt.uid,
         folder=settings.DATA_DIR / "attempts" / attempt.uid,
@@ -153,10 +136,26 @@ def _request(attempt: Attempt) -> SubmitRequest:
 
 
 def submit_forgotten_attempts(now: datetime) -> int:
-    """Submit attempts whose scheduler died between recording and submitting them. Returns how many."""
-    forgotten: Any = Attempt.objects.filter(
-        ended_at__isnull=True, submitted_at__isnull=True, created_at__lt=now - RESUBMIT_AFTER
-    ).select_related("run")
+    """Deal with attempts whose scheduler died between recording and submitting them. Returns how many there are."""
+    forgotten = list(Attempt.objects.filter(ended_at__isnull=True, submitted_at__isnull=True).select_related("run"))
+    for key in set(_asked_at) - {attempt.pk for attempt in forgotten}:
+        del _asked_at[key]
     for attempt in forgotten:
-        submit_attempt(attempt)
+        _deal_with_forgotten(attempt, now)
     return len(forgotten)
+
+
+def _deal_with_forgotten(attempt: Attempt, now: datetime) -> None:
+    """Submit it again, now and then; end it when nobody claimed it in time or it is to be cancelled.
+
+    Ending is safe even when the job was started and only the answer was lost: its runner's claim is fenced.
+    """
+    is_unclaimed = attempt.claimed_at is None
+    if is_unclaimed and attempt.run.status == Status.CANCELLING:
+        end_attempt_without_report(attempt=attempt, reason=Reason.CANCELLED)
+    elif is_unclaimed and now > attempt.created_at + timedelta(seconds=settings.START_LIMIT_SECONDS):
+        message = f"The executor {attempt.executor} did not take the run."
+        end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT, message=message)
+    elif now > _asked_at.get(attempt.pk, attempt.created_at) + RESUBMIT_AFTER:
+        _asked_at[attempt.pk] = now
+        submit_attempt(attempt)

@@ -7,9 +7,10 @@ from collections import defaultdict
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 
 from runs.attempts import end_attempt_without_report
-from runs.executors.base import Executor, ExecutorError, JobState
+from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt
 from runs.registry import executors
@@ -19,21 +20,22 @@ logger = logging.getLogger(__name__)
 # A runner that died is given this long for the delivery of what it left behind, before the run ends without it.
 RECOVERY_LIMIT = timedelta(seconds=45)
 HARD_CANCEL_AFTER = timedelta(seconds=5)  # after the grace period, which the runner itself enforces
-SIGNAL_AGAIN_AFTER = timedelta(seconds=10)
+HARD_CANCEL_AGAIN_AFTER = timedelta(seconds=10)
 
 
 def watch_live_attempts(now: datetime) -> None:
-    """Ask every executor once for all its live attempts, and act on the answers."""
+    """Ask every executor once for all its live attempts, and act on the answers.
+
+    Attempts of an executor that is not configured any more are watched by their heartbeats alone.
+    """
     live: dict[str, list[Attempt]] = defaultdict(list)
     rows = Attempt.objects.filter(ended_at__isnull=True, submitted_at__isnull=False).select_related("run")
     for attempt in rows:
         live[attempt.executor].append(attempt)
     for name, attempts in live.items():
-        executor = executors().get(name)
-        if executor is None:
-            continue
+        executor = executors().get(name) or MissingExecutor(name)
         for attempt, state in _ask(executor, attempts):
-            _watch(executor, attempt, state, now)
+            _watch_one(executor, attempt, state, now)
 
 
 def _ask(executor: Executor, attempts: list[Attempt]) -> list[tuple[Attempt, JobState]]:
@@ -43,6 +45,16 @@ def _ask(executor: Executor, attempts: list[Attempt]) -> list[tuple[Attempt, Job
         logger.warning("executor %s cannot be asked: %s", executor.name, error)
         states = {}
     return [(attempt, states.get(attempt.uid, JobState("unknown"))) for attempt in attempts]
+
+
+def _watch_one(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
+    """Act on one attempt; what goes wrong there is logged and does not keep the others from being watched."""
+    try:
+        _watch(executor, attempt, state, now)
+    except DatabaseError:
+        raise
+    except Exception:
+        logger.exception("attempt %s could not be watched", attempt.uid)
 
 
 def _watch(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
@@ -57,16 +69,32 @@ def _watch(executor: Executor, attempt: Attempt, state: JobState, now: datetime)
 
 
 def _press_cancel(executor: Executor, attempt: Attempt, now: datetime) -> None:
-    """Signal the runner at once, and end everything when the grace period passed without effect."""
-    asked_at = attempt.run.cancel_requested_at or now
-    grace = timedelta(seconds=attempt.run.grace_seconds)
-    is_over = now > asked_at + grace + HARD_CANCEL_AFTER and attempt.phase != "finishing"
+    """Signal the runner at once, and end everything when the grace period passed without effect.
+
+    The grace period counts from our signal, not from the request: a scheduler that was away must not take away the
+    time that the trainer was promised for saving.
+    """
+    patience = timedelta(seconds=attempt.run.grace_seconds) + HARD_CANCEL_AFTER
     if attempt.kill_requested_at is None:
-        Attempt.objects.filter(pk=attempt.pk).update(kill_requested_at=now)
+        _note_kill_request(attempt, now)
         _cancel(executor, attempt, hard=False)
-    elif is_over and now > attempt.kill_requested_at + SIGNAL_AGAIN_AFTER:
-        Attempt.objects.filter(pk=attempt.pk).update(kill_requested_at=now)
+    elif now > attempt.kill_requested_at + patience and attempt.phase != "finishing":
+        # Dated so that the patience is over again after a short while, should the runner still be there.
+        _note_kill_request(attempt, now - patience + HARD_CANCEL_AGAIN_AFTER)
+        _note_kill(attempt)
         _cancel(executor, attempt, hard=True)
+
+
+def _note_kill_request(attempt: Attempt, at: datetime) -> None:
+    Attempt.objects.filter(pk=attempt.pk).update(kill_requested_at=at)
+
+
+def _note_kill(attempt: Attempt) -> None:
+    attempt.run.events.get_or_create(
+        kind="killed",
+        attempt=attempt,
+        defaults={"actor": "scheduler", "message": "The runner did not end in time: it is killed with its trainer."},
+    )
 
 
 def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> None:
@@ -79,8 +107,8 @@ def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> None:
 def _runner_is_gone(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
     """Let a recovery deliver what the runner left; end the attempt without it when that takes too long."""
     if attempt.runner_gone_at is None:
-        Attempt.objects.filter(pk=attempt.pk).update(runner_gone_at=now)
-        recover_attempt(executor, attempt)
+        if Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(runner_gone_at=now):
+            recover_attempt(executor, attempt)
     elif now > attempt.runner_gone_at + RECOVERY_LIMIT:
         reason = Reason.RUNNER_DIED if attempt.claimed_at else Reason.START_FAILED
         end_attempt_without_report(attempt=attempt, reason=reason, message=f"Evidence: {state.detail}.")

@@ -18,7 +18,7 @@ from runs.models import MetricBatch, RunMetric, TelemetryCounter
 from runs.telemetry.packing import KeySummary, summarize_batch
 from runs.telemetry.points import rank
 
-REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; oftener costs up to half of the ingest rate (numbers of §2)
+REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; oftener costs up to half of the ingest rate
 _SLICE = 500  # values of one IN list, well under SQLite's limit of parameters
 
 _Item = TypeVar("_Item")

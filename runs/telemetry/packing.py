@@ -206,11 +206,9 @@ def pack_selection(points: Points, indexes: Sequence[int]) -> bytes:
 
 def unpack_selections(payloads: Iterable[Payload]) -> Points:
     """Return the points of several outlines or sketches, one after the other."""
-    rows = list(_POINT.iter_unpack(b"".join(payloads)))
-    if not rows:
-        return Points([], [], [])
-    steps, times, values = zip(*rows, strict=True)
-    return Points(steps, times, values)
+    data = b"".join(payloads)
+    integers = _integers(data)
+    return Points(integers[0::3], integers[1::3], _floats(data)[2::3])
 
 
 def _differences(numbers: Sequence[int]) -> list[int]:

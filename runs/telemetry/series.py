@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import groupby, islice
 from typing import Literal
 
 from django.db import transaction
@@ -182,15 +182,17 @@ class _Reading:
             "id", "key", "attempt_number", "points", "first_step", "last_step", "first_time", "last_time", "outline"
         )
         # Points of equal place keep the order they came in; the rows hold at most about 200 bytes each.
+        windows: dict[tuple[str, int], Window] = {}
         for chunk, key, attempt, count, first_step, last_step, first_time, last_time, outline in sorted(
             rows, key=operator.itemgetter(0)
         ):
-            window = self.window.narrowed(timeline.last_step(key, attempt))
-            extent = (first_step, last_step), (first_time, last_time)
-            if not window.has_none(*extent):
-                known.setdefault(key, _Key()).chunks.append(
-                    _Chunk(chunk, attempt, count, outline, is_whole=window.has_all(*extent))
-                )
+            window = windows.get((key, attempt))
+            if window is None:
+                window = windows[key, attempt] = self.window.narrowed(timeline.last_step(key, attempt))
+            steps, times = (first_step, last_step), (first_time, last_time)
+            is_whole = window.has_all(steps, times)
+            if is_whole or not window.has_none(steps, times):
+                known.setdefault(key, _Key()).chunks.append(_Chunk(chunk, attempt, count, outline, is_whole))
 
 
 def _ids(known: dict[str, _Key], details: dict[str, Detail], wanted: Detail) -> list[int]:
@@ -226,24 +228,23 @@ class _Sections:
     total: int = 0
 
     def assemble(self, known: _Key, payloads: dict[int, Payload], sketches: dict[int, Payload]) -> Series:
-        self._add_selected([chunk for chunk in known.chunks if chunk.is_whole], sketches)
-        for chunk in known.chunks:
-            if self.detail == "payload" or not chunk.is_whole:
-                # One that was joined into another meanwhile is missed here, and the reading repeated.
-                self._add(chunk.attempt, self._inside(chunk, payloads))
+        for is_selected, chunks in groupby(known.chunks, lambda chunk: chunk.is_whole and self.detail != "payload"):
+            if is_selected:
+                self._add_selected(list(chunks), sketches)
+            else:
+                for chunk in chunks:
+                    self._add(chunk.attempt, self._inside(chunk, payloads))
         for attempt, points in _joined(known.inbox):
             self._add(attempt, points)
         return self._thinned()
 
     def _inside(self, chunk: _Chunk, payloads: dict[int, Payload]) -> Points:
-        if chunk.id not in payloads:
+        if chunk.id not in payloads:  # joined into another meanwhile: the reading is repeated
             return Points([], [], [])
         points = unpack_points(payloads[chunk.id])
         return self.window.narrowed(self.timeline.last_step(self.key, chunk.attempt)).of(points)
 
     def _add_selected(self, chunks: list[_Chunk], sketches: dict[int, Payload]) -> None:
-        if self.detail == "payload":
-            return
         selected = [chunk.outline if self.detail == "outline" else sketches.get(chunk.id, b"") for chunk in chunks]
         self._extend(unpack_selections(selected))
         for chunk, payload in zip(chunks, selected, strict=True):

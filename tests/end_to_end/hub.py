@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -15,8 +17,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg import sql
 
 ROOT = Path(__file__).resolve().parents[2]
+SERVER = os.environ.get("DATABASE_URL", "") if os.environ.get("DATABASE_URL", "").startswith("postgres") else ""
 Found = TypeVar("Found")
 
 
@@ -49,14 +56,19 @@ class Answer:
 
 @dataclass
 class Hub:
-    """One installation. `environment` adds settings; processes are started and killed one by one."""
+    """One installation. `environment` adds settings; processes are started and killed one by one.
+
+    Its database is SQLite in `data`, or one of its own on the server that DATABASE_URL names.
+    """
 
     data: Path
     port: int = field(default_factory=free_port)
     environment: dict[str, str] = field(default_factory=dict)
     web: subprocess.Popen[bytes] | None = None
     scheduler: subprocess.Popen[bytes] | None = None
+    keeper: subprocess.Popen[bytes] | None = None
     token: str = ""
+    database: str = field(default_factory=lambda: f"hub_{secrets.token_hex(6)}" if SERVER else "")
 
     @property
     def url(self) -> str:
@@ -66,6 +78,8 @@ class Hub:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAINHUB_")}
         ours = {"TRAINHUB_DATA": str(self.data), "TRAINHUB_PORT": str(self.port), "PYTHONPATH": str(ROOT)}
+        if SERVER:
+            ours["DATABASE_URL"] = urlunsplit(urlsplit(SERVER)._replace(path=f"/{self.database}"))
         return {**kept, **ours, **self.environment}
 
     def manage(self, *arguments: str) -> str:
@@ -77,10 +91,20 @@ class Hub:
 
     def prepare(self) -> Hub:
         """Make the database, the static files and a token."""
+        if SERVER:
+            _on_server("CREATE DATABASE {}", self.database)
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--verbosity", "0", "--noinput")
         self.token = self.manage("token").strip()
         return self
+
+    def copy(self, data: Path, **environment: str) -> Hub:
+        """Return another hub that begins where this one, which was never started, stands; quicker than to prepare one."""
+        shutil.copytree(self.data, data, dirs_exist_ok=True)
+        other = Hub(data=data, environment=environment, token=self.token)
+        if SERVER:
+            _on_server("CREATE DATABASE {} TEMPLATE {}", other.database, self.database)
+        return other
 
     def start(self) -> Hub:
         """Start web and scheduler and wait until the hub answers."""
@@ -109,6 +133,22 @@ class Hub:
         """Start the scheduler."""
         self.scheduler = self._spawn("scheduler", str(ROOT / "manage.py"), "scheduler")
 
+    def start_keeper(self) -> None:
+        """Start web and scheduler as `make up` does, without a first run, and wait for the first answer."""
+        (self.data / "quickstart-made").touch()
+        self.keeper = self._spawn("keeper", str(ROOT / "manage.py"), "up")
+        eventually(self.is_up, "the hub's first answer", 60)
+
+    def kept(self, program: str) -> list[int]:
+        """Return the pids of the keeper's children whose command line holds `program`."""
+        assert self.keeper
+        return [pid for pid in _pids() if _parent(pid) == self.keeper.pid and program in _cmdline(pid)]
+
+    def server_pids(self) -> list[int]:
+        """Return the pids of all web and scheduler processes of this hub, whoever started them."""
+        marker = f"TRAINHUB_DATA={self.data}\0"
+        return [pid for pid in _pids() if marker in _environ(pid) and is_alive(pid)]
+
     def kill_web(self) -> None:
         """kill -9 of the web server's master and workers."""
         self.web = _kill_group(self.web)
@@ -121,19 +161,26 @@ class Hub:
         """End everything, runners and trainers included."""
         self.kill_scheduler()
         self.kill_web()
-        for pid in self.runner_pids():
-            _kill(pid)
-        eventually(lambda: not self.processes(), "the end of all processes of the hub", 20)
+        _kill_group(self.keeper)
+        eventually(self._kill_all, "the end of all processes of the hub", 20)
+        if SERVER:
+            _on_server("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)
+
+    def _kill_all(self) -> bool:
+        left = [*self.server_pids(), *self.processes()]
+        for pid in left:
+            kill(pid)
+        return not left
 
     def runner_pids(self) -> list[int]:
         """Return the pids of living runners of this hub."""
-        return [pid for pid in _pids() if "-m\0runner\0" in _cmdline(pid) and str(self.data) in _cmdline(pid)]
+        return [pid for pid in _pids() if "-m\0runner\0" in _cmdline(pid) and f"{self.data}/" in _cmdline(pid)]
 
     def trainer_pids(self, attempt: str = "") -> list[int]:
         """Return the pids that carry the marker of one of this hub's attempts in their environment."""
         names = [attempt] if attempt else [folder.name for folder in (self.data / "attempts").iterdir()]
         markers = [f"TRAINHUB_ATTEMPT={name}\0" for name in names]
-        return [pid for pid in _pids() if any(marker in _environ(pid) for marker in markers)]
+        return [pid for pid in _pids() if (own := _environ(pid)) and any(marker in own for marker in markers)]
 
     def processes(self) -> list[int]:
         """Return the pids of runners and everything that trainers started."""
@@ -147,7 +194,13 @@ class Hub:
             return False
 
     def call(
-        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, token: str | None = None
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: dict[str, str] | None = None,
+        token: str | None = None,
     ) -> Answer:
         """Make one request with the operator's token."""
         data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
@@ -225,11 +278,30 @@ def _parse(raw: bytes) -> Any:
         return raw.decode(errors="replace")
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    """Signal a process; gone is fine."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
     except ProcessLookupError:
         pass
+
+
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; a zombie does not."""
+    return _stat(pid)[:1] not in ([], ["Z"], ["X"])
+
+
+def _parent(pid: int) -> int:
+    return int((_stat(pid) or ["", "0"])[1])
+
+
+def _stat(pid: int) -> list[str]:
+    return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+
+
+def _on_server(statement: str, *databases: str) -> None:
+    with psycopg.connect(SERVER, autocommit=True) as connection:
+        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
 
 
 def _kill_group(process: subprocess.Popen[bytes] | None) -> None:

@@ -188,11 +188,11 @@ def test_a_flood_does_not_hold_the_trainer_up_and_every_line_is_accounted_for(be
         trainer="""
         import os
         block = b"".join(b"%06d some words to make a line of about the usual length\\n" % i for i in range(10_000))
-        for _ in range(100):
+        for _ in range(50):
             os.write(1, block)
         """
     )
     assert bench.run() == 0
     told = [int(line.split()[0]) for line in hub.lines(2)]
-    assert len(hub.lines(0)) + sum(told) == 1_000_000
+    assert len(hub.lines(0)) + sum(told) == 500_000
     assert len(hub.lines(0)) >= 100_000

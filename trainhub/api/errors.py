@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -14,7 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from trainhub.errors import DomainError, InvalidInput, StorageFull
+from trainhub.errors import DomainError, InvalidInput, StorageFull, TooLarge
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "2"
@@ -49,8 +50,11 @@ def error_body(error: DomainError) -> dict[str, Any]:
 
 
 def _field_errors(data: Any) -> dict[str, Any]:
-    """Keep DRF's field errors; `code` is added unless a field has that name."""
-    fields = data if isinstance(data, dict) else {"non_field_errors": data}
+    """Keep DRF's field errors beside the `code`; what is wrong with a field of that very name moves aside."""
+    fields = dict(data) if isinstance(data, dict) else {"non_field_errors": data}
+    if "code" in fields:
+        named = [f"code: {text}" for text in fields.pop("code")]
+        fields["non_field_errors"] = [*fields.get("non_field_errors", []), *named]
     return {"code": "invalid", **fields}
 
 
@@ -64,7 +68,7 @@ def _code_of(error: Exception) -> str:
 
 def json_error(error: DomainError) -> HttpResponse:
     """Return the answer of a plain view (no DRF) to a domain error."""
-    body = {"code": "invalid", **error.fields} if isinstance(error, InvalidInput) else error_body(error)
+    body = _field_errors(error.fields) if isinstance(error, InvalidInput) else error_body(error)
     return HttpResponse(orjson.dumps(body), status=error.status, content_type="application/json")
 
 
@@ -95,7 +99,8 @@ class UnavailableMiddleware:
             logger.warning("database unavailable: %s", type(error).__name__)
             return unavailable()
         if isinstance(error, RequestDataTooBig):
-            return HttpResponse(status=413)
+            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+            return json_error(TooLarge(f"The body is larger than {limit} bytes.", limit=limit))
         if isinstance(error, DomainError):
             return json_error(error)
         return None

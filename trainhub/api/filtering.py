@@ -6,12 +6,26 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import django_filters
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 
 Row = TypeVar("Row", bound=Model)
+
+
+class NewestFirstOrdering(django_filters.OrderingFilter):
+    """Orders by a chosen field; equal rows newest first and missing values last, the same on every database."""
+
+    def filter(self, qs: QuerySet[Any], value: Any) -> QuerySet[Any]:
+        """Order the rows; without a choice they stay as they are."""
+        if not value:
+            return qs
+        names = [self.get_ordering_value(name) for name in value]
+        columns = [(F(name.removeprefix("-")), name.startswith("-")) for name in names]
+        return qs.order_by(
+            *(column.desc(nulls_last=True) if down else column.asc(nulls_last=True) for column, down in columns), "-pk"
+        )
 
 
 def filter_names(filter_class: type[django_filters.FilterSet]) -> frozenset[str]:

@@ -27,18 +27,33 @@ def answer_once(request: Request, create: Callable[[], Response], *, secret: str
 
     Raises: KeyReused (409) for a known key with another request; InvalidInput for an unusable key.
     """
-    key = request.headers.get(HEADER)
+    key = _key_of(request)
     if key is None:
         with transaction.atomic():
             return create()
-    if not 0 < len(key) <= 255 or not key.isprintable():
-        raise InvalidInput({HEADER: ["Must have 1 to 255 printable characters."]})
     digest = _digest(request)
     with transaction.atomic():
         kept, is_new = IdempotentAnswer.objects.get_or_create(
             user_id=int(request.user.pk or 0), key=key, defaults={"request_digest": digest}
         )
         return _first_answer(kept, create, secret) if is_new else _same_answer(kept, digest)
+
+
+def known_answer(request: Request) -> Response | None:
+    """Return the kept answer to a repeated request, None to a new one; for views with long work before `answer_once`.
+
+    Raises as `answer_once` does.
+    """
+    key = _key_of(request)
+    kept = IdempotentAnswer.objects.filter(user_id=int(request.user.pk or 0), key=key).first() if key else None
+    return _same_answer(kept, _digest(request)) if kept else None
+
+
+def _key_of(request: Request) -> str | None:
+    key = request.headers.get(HEADER)
+    if key is not None and (not 0 < len(key) <= 255 or not key.isprintable()):
+        raise InvalidInput({HEADER: ["Must have 1 to 255 printable characters."]})
+    return key
 
 
 def _digest(request: Request) -> str:

@@ -34,7 +34,7 @@ def whole_number(query: Mapping[str, str], name: str, *, default: int, low: int,
     text = query.get(name)
     if text is None:
         return default
-    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) < 20 and low <= int(text) <= high):
+    if not (text.isascii() and text.removeprefix("-").isdigit() and len(text) <= 20 and low <= int(text) <= high):
         raise InvalidInput({name: [f"Must be a whole number from {low} to {high}."]})
     return int(text)
 

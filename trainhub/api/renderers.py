@@ -21,8 +21,7 @@ class OrjsonRenderer(BaseRenderer):
         """Return the UTF-8 bytes of `data`; None gives an empty body."""
         if data is None:
             return b""
-        indent = orjson.OPT_INDENT_2 if renderer_context and renderer_context.get("indent") else 0
-        return orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | indent)
+        return dump_json(data, indent=bool(renderer_context and renderer_context.get("indent")))
 
 
 class BrowsablePage(BrowsableAPIRenderer):
@@ -42,6 +41,10 @@ class BrowsablePage(BrowsableAPIRenderer):
             return self.show_form_for_method(view, method, request, None)
         return ""
 
+    def get_context(self, data: Any, accepted_media_type: str | None, renderer_context: Any) -> dict[str, Any]:
+        """Leave out the inline style of highlighted code, which our Content-Security-Policy refuses."""
+        return {**super().get_context(data, accepted_media_type, renderer_context), "code_style": None}
+
     def get_filter_form(self, data: Any, view: Any, request: Any) -> Any:
         """No filter form: filters are documented at /docs."""
 
@@ -50,6 +53,26 @@ class _IndentedJSON(OrjsonRenderer):
     def render(self, data: Any, accepted_media_type: str | None = None, renderer_context: Any = None) -> bytes:
         context = {**(renderer_context or {}), "indent": 2}
         return super().render(data, accepted_media_type, context)
+
+
+def dump_json(data: Any, *, indent: bool = False) -> bytes:
+    """Return `data` as UTF-8 JSON.
+
+    Whole numbers beyond 64 bits are written as floats: PostgreSQL keeps 1e20 as the whole number 10^20.
+    """
+    option = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    try:
+        return orjson.dumps(data, default=_plain, option=option)
+    except orjson.JSONEncodeError:
+        return orjson.dumps(_within_64_bits(data), default=_plain, option=option)
+
+
+def _within_64_bits(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _within_64_bits(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_within_64_bits(item) for item in value]
+    return float(value) if isinstance(value, int) and abs(value) >= 2**63 else value
 
 
 def api_time(moment: datetime | None) -> str | None:

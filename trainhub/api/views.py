@@ -28,7 +28,7 @@ class HubView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Refuse unknown query parameters before anything is looked up."""
         super().initial(request, *args, **kwargs)
-        unknown = sorted(set(request.query_params) - self.query_parameters - {"format"})
+        unknown = sorted(set(request.query_params) - self.query_parameters)
         if unknown:
             raise InvalidInput({name[:100]: ["This query parameter is not known."] for name in unknown[:20]})
 

@@ -57,12 +57,11 @@ def file_size(size_bytes: int | None) -> str:
     """Return a size with three digits and its unit: `999 B`, `1.23 MB`."""
     if size_bytes is None:
         return NOTHING
-    size, unit = float(size_bytes), _UNITS[0]
-    for unit in _UNITS:  # noqa: B007 - the unit is used after the loop
-        if size < 999.5:
-            break
-        size /= 1000
-    return f"{size_bytes} B" if unit == "B" else f"{size:.3g} {unit}"
+    size, power = float(size_bytes), 0
+    while size >= 999.5 and power < len(_UNITS) - 1:
+        size, power = size / 1000, power + 1
+    shown = f"{size:.3g}" if power and size < 999.5 else f"{size:.0f}"
+    return f"{shown} {_UNITS[power]}"
 
 
 @register.filter

@@ -1,8 +1,11 @@
 """Several senders, a folder and a reader at once: every line and point is there once."""
 
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 
 import pytest
+from django.conf import settings
 from django.db import connection, connections
 
 from runs.models import MetricBatch, TelemetryCounter
@@ -13,16 +16,37 @@ from runs.telemetry.series import read_series
 from tests.runs.telemetry.builders import columns, line, new_attempt
 from tests.runs.telemetry.model import small_chunks
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# Named apps let PostgreSQL empty tables with CASCADE: one of knox's, which is not ours, refers to users.
+pytestmark = [
+    pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS),
+    pytest.mark.usefixtures("database_for_threads"),
+]
 
 BATCHES = 12
 LINES = 7
 
 
-@pytest.fixture(autouse=True)
-def database_for_threads(transactional_db):
-    if connection.vendor == "sqlite" and connection.is_in_memory_db():
-        pytest.skip("a database in memory cannot be shared by threads")
+@pytest.fixture
+def database_for_threads(transactional_db, tmp_path):
+    """A database that other threads see; SQLite's in memory is not one."""
+    with {"sqlite": copied_to, "postgresql": nullcontext}[connection.vendor](tmp_path):
+        yield
+
+
+@contextmanager
+def copied_to(folder):
+    """The tables of the tests' database in memory, in a file as in production."""
+    memory, before = connections["default"], connections.settings["default"]
+    memory.ensure_connection()
+    with closing(sqlite3.connect(folder / "copy.sqlite3")) as copy:
+        memory.connection.backup(copy)
+    connections.settings["default"] = {**before, "NAME": str(folder / "copy.sqlite3")}
+    connections["default"] = connections.create_connection("default")
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections.settings["default"], connections["default"] = before, memory
 
 
 def together(*jobs):

@@ -35,7 +35,7 @@ time_ranges = st.tuples(st.none() | st.integers(-1, 32), st.none() | st.integers
     lambda ends: {**no_filter, "start_us": ends[0], "end_us": ends[1]}
 )
 level_filters = st.sets(st.sampled_from(["DEBUG", "INFO", "ERROR"])).map(lambda names: {**no_filter, "levels": names})
-some = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def filled(history):

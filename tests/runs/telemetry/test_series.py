@@ -29,7 +29,7 @@ actions = st.sampled_from(
 histories = st.lists(st.tuples(actions, batches), max_size=12)
 bounds = st.none() | st.integers(-1, 26)
 windows = st.fixed_dictionaries(dict.fromkeys(["first_step", "last_step", "first_time", "last_time"], bounds))
-some = settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def filled(history):

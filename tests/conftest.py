@@ -1,0 +1,115 @@
+"""What the tests of several apps share: a project, people in every role, and callers of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as hub_settings
+from django.db import connections
+from django.test import override_settings
+
+from projects.models import Project, Role
+from runs.models import Run
+from tests.factories import Caller, add_member, new_project, new_run, new_user
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
+    """Give SQLite a test database in a file: threads cannot share one in memory."""
+    database = connections["default"].settings_dict
+    if connections["default"].vendor == "sqlite":
+        database["TEST"]["NAME"] = str(Path(hub_settings.DATA_DIR) / "test.sqlite3")
+    else:
+        request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_static_files() -> Iterator[None]:
+    """Let pages name static files that nobody has collected."""
+    Path(hub_settings.STATIC_ROOT).mkdir(exist_ok=True)
+    plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    with override_settings(STORAGES={**hub_settings.STORAGES, "staticfiles": plain}):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def quick_waits(settings) -> None:
+    """Bound what `Prefer: wait` may take, in seconds, so that a forgotten one does not stop the suite."""
+    settings.MAX_WAIT_SECONDS = 0.5
+
+
+@pytest.fixture
+def operator(db):
+    return new_user("olga", is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def admin(db):
+    return new_user("ada")
+
+
+@pytest.fixture
+def project(admin) -> Project:
+    return new_project(by=admin, name="Summaries")
+
+
+@pytest.fixture
+def editor(project):
+    return add_member(project, "edith", Role.EDITOR)
+
+
+@pytest.fixture
+def viewer(project):
+    return add_member(project, "vera", Role.VIEWER)
+
+
+@pytest.fixture
+def stranger(db):
+    """A person with a project of her own and no part in `project`."""
+    user = new_user("sten")
+    new_project(by=user, name="Elsewhere")
+    return user
+
+
+@pytest.fixture
+def run(project) -> Run:
+    """A queued run."""
+    return new_run(project)
+
+
+@pytest.fixture
+def anonymous(db) -> Caller:
+    return Caller()
+
+
+@pytest.fixture
+def as_operator(operator) -> Caller:
+    return Caller(operator)
+
+
+@pytest.fixture
+def as_admin(admin) -> Caller:
+    return Caller(admin)
+
+
+@pytest.fixture
+def as_editor(editor) -> Caller:
+    return Caller(editor)
+
+
+@pytest.fixture
+def as_viewer(viewer) -> Caller:
+    return Caller(viewer)
+
+
+@pytest.fixture
+def as_stranger(stranger) -> Caller:
+    return Caller(stranger)
+
+
+@pytest.fixture
+def call_as(request: pytest.FixtureRequest):
+    """Return the caller of a role by its name, for parametrized tests."""
+    return lambda role: request.getfixturevalue(role if role == "anonymous" else f"as_{role}")

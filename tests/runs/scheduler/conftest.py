@@ -1,0 +1,88 @@
+"""An engine that does what a test says, in place of the installation's executors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRequest
+from runs.scheduler import start, watch
+
+
+class Engine:
+    """An executor in memory. `states` by handle (running when not named); `failure` is raised by every call."""
+
+    name = "local"
+
+    def __init__(self, *, slots: int = 4, gpus: int = 0, nodes: int = 1) -> None:
+        self.total = Capacity(slots=slots, gpus=gpus, nodes=nodes)
+        self.requests: list[SubmitRequest] = []
+        self.states: dict[str, str] = {}
+        self.polls: list[dict[str, str]] = []
+        self.cancels: list[tuple[str, bool]] = []
+        self.recoveries: list[str] = []
+        self.problem = ""
+        self.failure: Exception | None = None
+
+    def capacity(self) -> Capacity:
+        return self.total
+
+    def submit(self, request: SubmitRequest) -> str:
+        self.requests.append(request)
+        self._fail()
+        return f"job-{request.name}"
+
+    def poll(self, handles: Mapping[str, str]) -> dict[str, JobState]:
+        self.polls.append(dict(handles))
+        self._fail()
+        return {uid: JobState(self.states.get(handle, "running"), "as asked") for uid, handle in handles.items()}
+
+    def cancel(self, handle: str, *, hard: bool = False) -> None:
+        self.cancels.append((handle, hard))
+        self._fail()
+
+    def problems(self) -> list[str]:
+        return [self.problem] if self.problem else []
+
+    def _fail(self) -> None:
+        if self.failure:
+            raise self.failure
+
+    @property
+    def submitted(self) -> list[str]:
+        """The attempts' uids, in the order of their submission."""
+        return [request.name for request in self.requests]
+
+
+@pytest.fixture
+def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The configured executors by name; a test may add and remove some."""
+    configured: dict[str, Any] = {"local": Engine()}
+    monkeypatch.setattr(start, "executors", lambda: configured)
+    monkeypatch.setattr(watch, "executors", lambda: configured)
+    monkeypatch.setattr(start, "_asked_at", {})
+    return configured
+
+
+@pytest.fixture
+def engine(engines: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The one executor; recoveries are noted, as only real ones have a folder."""
+    one: Engine = engines["local"]
+    monkeypatch.setattr(watch, "recover_attempt", lambda _, attempt: one.recoveries.append(attempt.handle))
+    return one
+
+
+@pytest.fixture
+def now() -> datetime:
+    return timezone.now()
+
+
+def seconds(number: float) -> timedelta:
+    return timedelta(seconds=number)
+
+
+BROKEN = ExecutorError("the engine does not answer")
