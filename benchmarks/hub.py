@@ -71,7 +71,7 @@ class Hub:
                 stderr=log,
                 start_new_session=True,
             )
-        wait_for(self._answers, f"the first answer; see {self.data}/hub.log", START_LIMIT_SECONDS)
+        wait_for(self._answers, "the first answer", START_LIMIT_SECONDS)
         return time.perf_counter() - started
 
     def stop(self) -> float:

@@ -7,7 +7,7 @@ from django.db.models import Q, QuerySet
 
 from runs.lifecycle import Status
 from runs.models import Run
-from trainhub.api.filtering import NewestFirstOrdering
+from trainhub.api.filtering import NewestFirstOrdering, TimeFilter
 
 
 class RunFilter(django_filters.FilterSet):
@@ -18,8 +18,8 @@ class RunFilter(django_filters.FilterSet):
     executor = django_filters.CharFilter(max_length=64)
     project = django_filters.CharFilter(field_name="project__uid", max_length=64)
     owner = django_filters.CharFilter(field_name="created_by__username", max_length=150)
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = TimeFilter(field_name="created_at", lookup_expr="gte")
+    created_before = TimeFilter(field_name="created_at", lookup_expr="lt")
     q = django_filters.CharFilter(method="search", max_length=200, label="Text to find")
     order = NewestFirstOrdering(
         fields=[

@@ -11,6 +11,7 @@ urlpatterns = [
     path("runs", views.RunListView.as_view(), name="runs"),
     path(RUN, views.RunDetailView.as_view(), name="run"),
     path(f"{RUN}/status", views.RunStatusView.as_view(), name="run-status"),
+    path(f"{RUN}/artifacts/newest", views.RunArtifactsView.as_view(), name="run-artifacts"),
     path(f"{RUN}/log", views.RunLogView.as_view(), name="run-log"),
     path(f"{RUN}/log/tail", views.RunLogTailView.as_view(), name="run-log-tail"),
     path(f"{RUN}/timeline", views.RunTimelineView.as_view(), name="run-timeline"),

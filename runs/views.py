@@ -109,6 +109,18 @@ class RunScopedView(PageView):
         return {"run": self.run, "lines": lines, "total": total}
 
 
+    def artifacts_context(self) -> dict[str, Any]:
+        """Return the newest artifacts."""
+        role = self.run.project.role_of(self.request.user)
+        newest = self.run.artifacts.whole().with_tags().order_by("-created_at", "-id")
+        return {
+            "run": self.run,
+            "artifacts": newest[:NEWEST_ARTIFACTS],
+            "artifact_count": newest.count(),
+            "can_edit": role is not None and role.includes(Role.EDITOR),
+        }
+
+
 class RunDetailView(RunScopedView):
     """One run."""
 
@@ -116,16 +128,12 @@ class RunDetailView(RunScopedView):
 
     def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
         """Show status, metrics, configuration, artifacts, timeline and the end of the log."""
-        role = self.run.project.role_of(request.user)
-        artifacts = self.run.artifacts.whole().with_tags().order_by("-created_at", "-id")
         events = self.run.events.select_related("attempt").order_by("-id")
         return self.page(
-            can_edit=role is not None and role.includes(Role.EDITOR),
             config=describe_config(self.run),
-            artifacts=artifacts[:NEWEST_ARTIFACTS],
             events=events[:NEWEST_EVENTS],
             event_count=events.count(),
-            **{**self.status_context(), **self.tail_context()},
+            **{**self.status_context(), **self.tail_context(), **self.artifacts_context()},
         )
 
 
@@ -163,6 +171,16 @@ class RunLogTailView(RunScopedView):
     def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
         """Answer with the fragment."""
         return self.page(is_tail=True, **self.tail_context())
+
+
+class RunArtifactsView(RunScopedView):
+    """The newest artifacts, for polls."""
+
+    template_name = "runs/_run_artifacts.html"
+
+    def get(self, request: HttpRequest, run_id: str) -> HttpResponse:  # noqa: ARG002
+        """Answer with the fragment."""
+        return self.page(**self.artifacts_context())
 
 
 class RunLogView(RunScopedView):

@@ -7,7 +7,7 @@ document.addEventListener("DOMContentLoaded", () => {
   document.addEventListener("htmx:responseError", () => show(true));
   document.addEventListener("htmx:afterOnLoad", () => show(false));
   document.addEventListener("htmx:beforeRequest", (event) => {
-    const isTyping = document.querySelector("details[open] textarea:focus");
+    const isTyping = event.target.querySelector("details[open] textarea");
     const log = event.target.querySelector(".log.tail");
     const isReading = log && log.scrollTop < -5; // scrolled up: the newest line is at 0
     if (document.hidden || isTyping || isReading) event.preventDefault();

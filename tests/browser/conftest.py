@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from tests.end_to_end.conftest import shared_hub  # noqa: F401 - a fixture
+from tests.end_to_end.conftest import prepared, shared_hub  # noqa: F401 - fixtures
 from tests.end_to_end.hub import Hub
 
 # A browser that asks nobody anything, and runs as root in a container.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
 from psycopg import sql
@@ -85,7 +86,9 @@ class Hub:
     def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed."""
         command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        done = subprocess.run(command, env=self._environment(), capture_output=True, text=True, timeout=120, cwd=ROOT)
+        done = subprocess.run(
+            command, check=False, env=self._environment(), capture_output=True, text=True, timeout=120, cwd=ROOT
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -99,7 +102,7 @@ class Hub:
         return self
 
     def copy(self, data: Path, **environment: str) -> Hub:
-        """Return another hub that begins where this one, which was never started, stands; quicker than to prepare one."""
+        """Return another hub that begins where this one stands, which was never started; quicker than preparing it."""
         shutil.copytree(self.data, data, dirs_exist_ok=True)
         other = Hub(data=data, environment=environment, token=self.token)
         if SERVER:
@@ -183,8 +186,9 @@ class Hub:
         return [pid for pid in _pids() if (own := _environ(pid)) and any(marker in own for marker in markers)]
 
     def processes(self) -> list[int]:
-        """Return the pids of runners and everything that trainers started."""
-        return sorted({*self.runner_pids(), *self.trainer_pids()})
+        """Return the pids of runners and everything that trainers started, daemons without environment included."""
+        named = [pid for pid in _pids() if f"{self.data}/attempts/" in _cmdline(pid)]
+        return sorted({*self.runner_pids(), *self.trainer_pids(), *named})
 
     def is_up(self) -> bool:
         """Tell whether the hub answers."""
@@ -252,6 +256,38 @@ class Hub:
 
         return eventually(first, "a checkpoint", seconds)
 
+    def wait_for_line(self, path: str, text: str, seconds: float = 60.0) -> dict[str, Any]:
+        """Wait for a log line that contains the text and return it."""
+
+        def first() -> Any:
+            items = self.call("GET", f"{path}/logs?contains={quote(text)}").body["items"]
+            return items and items[0]
+
+        return eventually(first, f"a log line with {text!r}", seconds)
+
+    def wait_for_step(self, path: str, step: int, seconds: float = 60.0) -> None:
+        """Wait until the run has reported the step or a later one."""
+
+        def is_reached() -> bool:
+            series = self.call("GET", f"{path}/metrics?key=loss&points=2").body["series"]
+            return bool(series) and series["loss"]["step"][-1:] >= [step]
+
+        eventually(is_reached, f"step {step} of {path}", seconds)
+
+    def messages(self, path: str, stream: str = "stdout") -> list[str]:
+        """Return the texts of one stream; fails when line numbers have gaps or come twice."""
+        lines = self.all_log_lines(path)
+        assert [line["line"] for line in lines] == list(range(len(lines)))
+        return [line["message"] for line in lines if line["stream"] == stream]
+
+    def events(self, path: str) -> list[str]:
+        """Return the kinds of the run's events in order."""
+        return [event["kind"] for event in self.call("GET", f"{path}/events?page_size=100").body["items"]]
+
+    def folder_of(self, path: str) -> Path:
+        """Return the folder of the run's newest attempt."""
+        return self.data / "attempts" / str(self.attempt_of(path)["id"])
+
     def all_log_lines(self, path: str) -> list[dict[str, Any]]:
         """Return the whole log."""
         lines: list[dict[str, Any]] = []
@@ -280,10 +316,8 @@ def _parse(raw: bytes) -> Any:
 
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     """Signal a process; gone is fine."""
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
-    except ProcessLookupError:
-        pass
 
 
 def is_alive(pid: int) -> bool:
@@ -307,10 +341,8 @@ def _on_server(statement: str, *databases: str) -> None:
 def _kill_group(process: subprocess.Popen[bytes] | None) -> None:
     if process is None:
         return
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

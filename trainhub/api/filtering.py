@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any, TypeVar
 
 import django_filters
+from django.core.exceptions import ValidationError
 from django.db.models import F, Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from rest_framework.exceptions import ValidationError
+from rest_framework import exceptions
 
 Row = TypeVar("Row", bound=Model)
+
+
+class _UtcTimeField(django_filters.fields.IsoDateTimeField):
+    def to_python(self, value: Any) -> Any:
+        """Return the time in UTC; one that UTC has no year for is as wrong as any other text."""
+        moment = super().to_python(value)
+        try:
+            return moment and moment.astimezone(UTC)
+        except OverflowError:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from None
+
+
+class TimeFilter(django_filters.IsoDateTimeFilter):
+    """A time of the query string; without zone it is UTC."""
+
+    field_class = _UtcTimeField
 
 
 class NewestFirstOrdering(django_filters.OrderingFilter):
@@ -39,7 +57,7 @@ def apply_filter(
     """Return the rows that pass. Raises DRF's ValidationError (400) for values the filters do not take."""
     filtered = filter_class(query, queryset=rows)
     if not filtered.is_valid():
-        raise ValidationError({name: list(texts) for name, texts in filtered.errors.items()})
+        raise exceptions.ValidationError({name: list(texts) for name, texts in filtered.errors.items()})
     passed: QuerySet[Row] = filtered.qs
     return passed
 
