@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -31,6 +32,7 @@ MAX_FOLLOWED_LINES = 1000
 MAX_POINTS = 10_000  # of one metric in an answer
 MAX_KEYS = 100
 INT64_LIMIT = 2**63
+_SPACE_FOR_PLUS = re.compile(r"(?<=:\d\d|\.\d) (?=\d\d:?\d\d$)")  # a + that was not percent-encoded arrives as a space
 
 LOG_FILTERS = [
     OpenApiParameter("start_time", OpenApiTypes.DATETIME, description="Lines at or after; without zone it is UTC."),
@@ -49,7 +51,7 @@ def read_time(query: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     try:
-        moment = parse_datetime(text.replace(" ", "+"))  # a + that was not percent-encoded arrives as a space
+        moment = parse_datetime(_SPACE_FOR_PLUS.sub("+", text))
         if moment is None:
             raise ValueError(text)
         difference = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH

@@ -269,7 +269,7 @@ class Hub:
         """Wait until the run has reported the step or a later one."""
 
         def is_reached() -> bool:
-            series = self.call("GET", f"{path}/metrics?key=loss&points=2").body["series"]
+            series = self.call("GET", f"{path}/metrics?key=loss&points=10").body["series"]
             return bool(series) and series["loss"]["step"][-1:] >= [step]
 
         eventually(is_reached, f"step {step} of {path}", seconds)

@@ -44,7 +44,7 @@ def test_a_run_that_ends_while_everything_is_away_is_reported_afterwards(own_hub
 
     own_hub.kill_web()
     own_hub.kill_scheduler()
-    eventually(lambda: (own_hub.data / "attempts" / attempt / "exit.json").exists(), "the trainer's end")
+    eventually((own_hub.data / "attempts" / attempt / "exit.json").exists, "the trainer's end")
     own_hub.start()
 
     assert own_hub.wait_for_status(path, "completed", "failed", "cancelled")["status"] == "completed"
@@ -127,7 +127,7 @@ executors()["local"].submit(_request(Attempt.objects.get(), executors()["local"]
 def test_a_silent_node_is_shown_and_forgiven(idle_hub: Hub) -> None:
     idle_hub.environment["TRAINHUB_UNREACHABLE_AFTER"] = "2"
     given = parameters(400)
-    path, attempt = start_run(idle_hub.start(), given)
+    path, _ = start_run(idle_hub.start(), given)
     (runner,) = idle_hub.runner_pids()
 
     kill(runner, signal.SIGSTOP)
@@ -140,16 +140,15 @@ def test_a_silent_node_is_shown_and_forgiven(idle_hub: Hub) -> None:
     assert_whole(idle_hub, path, given)
 
 
-def test_a_runner_that_does_not_react_is_ended_with_its_trainer_after_the_grace_period(idle_hub: Hub) -> None:
-    project = idle_hub.start().new_project()
-    path = idle_hub.new_run(project, recipe="unruly")
-    idle_hub.wait_for_line(path, "three daemons are up")
-    (runner,) = idle_hub.runner_pids()
+def test_a_runner_that_does_not_react_is_ended_with_its_trainer_after_the_grace_period(own_hub: Hub) -> None:
+    path = own_hub.new_run(own_hub.new_project(), recipe="unruly", model_parameters={"daemons": 2})
+    own_hub.wait_for_line(path, "daemons are up")
+    (runner,) = own_hub.runner_pids()
     kill(runner, signal.SIGSTOP)
 
-    answer = idle_hub.call("POST", f"{path}/cancel")
+    answer = own_hub.call("POST", f"{path}/cancel")
 
     assert (answer.status, answer.body["status"]) == (200, "cancelled")
-    assert "killed" in idle_hub.events(path)
+    assert "killed" in own_hub.events(path)
     assert not is_alive(runner)
-    eventually(lambda: not idle_hub.processes(), "the end of all processes")
+    eventually(lambda: not own_hub.processes(), "the end of all processes")

@@ -10,11 +10,11 @@ import time
 DAEMON = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
 
-def start_daemons(place: str) -> None:
+def start_daemons(count: int, place: str) -> None:
     """Start one in a session of its own, one forked twice, and one forked twice without any environment."""
     command = [sys.executable, "-c", DAEMON, place]
     subprocess.Popen(command, start_new_session=True)
-    for environment in (None, {}):
+    for environment in (None, {})[: count - 1]:
         if os.fork() == 0:
             subprocess.Popen(command, start_new_session=True, env=environment)
             os._exit(0)
@@ -25,9 +25,10 @@ def main() -> int:
     """Return the exit code."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with open(os.environ["TRAINHUB_CONFIG"]) as file:
-        then = json.load(file)["model_parameters"]["then"]
-    start_daemons(os.environ["TRAINHUB_OUTPUT_DIR"])
-    print("INFO three daemons are up", flush=True)
+        parameters = json.load(file)["model_parameters"]
+    then = parameters["then"]
+    start_daemons(parameters["daemons"], os.environ["TRAINHUB_OUTPUT_DIR"])
+    print("INFO daemons are up", flush=True)
     if then == "stay":
         time.sleep(600)
     if then == "fail":
