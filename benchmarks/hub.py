@@ -161,7 +161,8 @@ class Hub:
         self._connection.request(method, path, data, {**sent, **(headers or {})})
         answer = self._connection.getresponse()
         raw = answer.read()
-        return answer.status, json.loads(raw) if raw else None
+        is_json = answer.headers.get_content_type() == "application/json"
+        return answer.status, json.loads(raw) if is_json else raw.decode(errors="replace")
 
     def must(self, method: str, path: str, body: Any = None) -> Any:
         """Make one request that has to succeed; return the parsed answer. Raises: RuntimeError."""

@@ -15,6 +15,7 @@ from projects.models import Role
 from runs.api.serializers import ProducedArtifactSerializer, RunChangesSerializer, RunSerializer
 from runs.api.views import RunScopedView, create_once
 from trainhub.api.idempotency import answer_once, known_answer
+from trainhub.api.renderers import FileNegotiation
 from trainhub.api.schema import IDEMPOTENCY_KEY, PREFER, errors
 from trainhub.api.views import find, require_role, validated
 from trainhub.errors import InvalidInput
@@ -78,6 +79,8 @@ class ArtifactView(ArtifactScopedView):
 class ArtifactDownloadView(ArtifactScopedView):
     """The whole artifact."""
 
+    content_negotiation_class = FileNegotiation
+
     @extend_schema(
         operation_id="artifacts_download",
         responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **errors(401, 404, 409)},
@@ -89,6 +92,8 @@ class ArtifactDownloadView(ArtifactScopedView):
 
 class ArtifactFileView(ArtifactScopedView):
     """One file of an artifact."""
+
+    content_negotiation_class = FileNegotiation
 
     @extend_schema(
         operation_id="artifacts_download_file",

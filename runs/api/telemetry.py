@@ -23,16 +23,18 @@ from runs.models import Run
 from runs.telemetry.log_pages import LogLine, count_lines, follow, iterate_lines, read_page
 from runs.telemetry.series import Series, list_keys, read_series
 from trainhub.api.paging import PAGE_PARAMETERS, read_page_request, whole_number
+from trainhub.api.renderers import FileNegotiation
 from trainhub.api.schema import PAGING, errors
 from trainhub.api.waiting import wait_until, wanted_seconds
 from trainhub.errors import InvalidInput
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_FOLLOWED_LINES = 1000
+MIN_POINTS = 5  # first, last, minimum, maximum and a gap are always kept
 MAX_POINTS = 10_000  # of one metric in an answer
 MAX_KEYS = 100
 INT64_LIMIT = 2**63
-_SPACE_FOR_PLUS = re.compile(r"(?<=:\d\d|\.\d) (?=\d\d:?\d\d$)")  # a + that was not percent-encoded arrives as a space
+_SPACE_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")  # a + of a zone that was not percent-encoded
 
 LOG_FILTERS = [
     OpenApiParameter("start_time", OpenApiTypes.DATETIME, description="Lines at or after; without zone it is UTC."),
@@ -51,8 +53,8 @@ def read_time(query: Mapping[str, str], name: str) -> int | None:
     if text is None:
         return None
     try:
-        moment = parse_datetime(_SPACE_FOR_PLUS.sub("+", text))
-        if moment is None:
+        moment = parse_datetime(_SPACE_FOR_PLUS.sub(r"\1+\2", text))
+        if moment is None or not text.isprintable():  # Python's parser stops at a NUL
             raise ValueError(text)
         difference = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
     except (ValueError, OverflowError):
@@ -157,6 +159,7 @@ class LogFollowView(RunScopedView):
 class LogDownloadView(RunScopedView):
     """The log as a file."""
 
+    content_negotiation_class = FileNegotiation
     query_parameters = LOG_FILTER_NAMES | {"as"}
 
     @extend_schema(
@@ -200,8 +203,8 @@ class MetricsView(RunScopedView):
     @extend_schema(
         operation_id="runs_metrics",
         parameters=[
-            OpenApiParameter("key", str, many=True, description="Metrics wanted; all (at most 100) when left out."),
-            OpenApiParameter("points", int, description="Points of each metric, 2 to 10000.", default=1000),
+            OpenApiParameter("key", str, many=True, description="Metrics wanted; the first 100 when left out."),
+            OpenApiParameter("points", int, description="Points of each metric, 5 to 10000.", default=1000),
             OpenApiParameter("first_step", int),
             OpenApiParameter("last_step", int, description="Included."),
             OpenApiParameter("start_time", OpenApiTypes.DATETIME),
@@ -213,11 +216,11 @@ class MetricsView(RunScopedView):
     def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
         """Return metric series, thinned to the points asked for; first, last, minimum and maximum are kept."""
         query = request.query_params
-        points = whole_number(query, "points", default=1000, low=2, high=MAX_POINTS)
+        points = whole_number(query, "points", default=1000, low=MIN_POINTS, high=MAX_POINTS)
         window = _read_window(query)
         run = self.get_run()
         known = list_keys(run.pk)
-        asked = query.getlist("key") or known
+        asked = query.getlist("key") or known[:MAX_KEYS]
         if len(asked) > MAX_KEYS:
             raise InvalidInput({"key": [f"At most {MAX_KEYS} metrics an answer; name the ones wanted."]})
         wanted = [key for key in asked if key in set(known)]

@@ -241,6 +241,10 @@ def _summaries(run_id: int, span: Span) -> Iterator[list[tuple[int, int, list[in
 
 def _chunks(run_id: int, span: Span, wanted: LineFilter) -> Iterator[tuple[int, LineColumns]]:
     """Yield first line and lines of the chunks in the span that may hold a match."""
+    if not span.is_whole:  # one chunk, of which the first line is known
+        for first, payload in _payloads_at(run_id, [span.first]).items():
+            yield first, unpack_lines(payload)
+        return
     for rows in _summaries(run_id, span):
         firsts = [first for first, _, level_counts in rows if wanted.may_match(level_counts)]
         for start in range(0, len(firsts), _PAYLOADS_AT_ONCE):

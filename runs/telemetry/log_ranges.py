@@ -96,7 +96,7 @@ def _late_chunks(run_id: int, times: TimeRange) -> Iterator[_Edge]:
         late = late.filter(last_time__gte=times.start)
     if times.end is not None:
         late = late.filter(earliest_time__lt=times.end)
-    return map(_Edge.of, late.values_list(*_FIELDS).iterator())
+    return map(_Edge.of, late.values_list(*_FIELDS))
 
 
 def _walk(special: dict[int, _Edge], place: int, stop: int, total: int, times: TimeRange) -> Iterator[Span]:

@@ -18,10 +18,10 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub with database and token that is never started; others are copied from it."""
+    """A hub with database and token, for API alone, that is never started; others are copied from it."""
     hub = Hub(data=tmp_path_factory.mktemp("prepared"), environment=SETTINGS)
     try:
-        yield hub.prepare()
+        yield hub.prepare(with_pages=False)
     finally:
         hub.stop()
 

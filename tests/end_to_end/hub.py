@@ -92,12 +92,13 @@ class Hub:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def prepare(self) -> Hub:
-        """Make the database, the static files and a token."""
+    def prepare(self, *, with_pages: bool = True) -> Hub:
+        """Make the database, a token and, for pages, the static files (which takes as long as all the rest)."""
         if SERVER:
             _on_server("CREATE DATABASE {}", self.database)
         self.manage("migrate", "--verbosity", "0")
-        self.manage("collectstatic", "--verbosity", "0", "--noinput")
+        if with_pages:
+            self.manage("collectstatic", "--verbosity", "0", "--noinput")
         self.token = self.manage("token").strip()
         return self
 
@@ -137,10 +138,9 @@ class Hub:
         self.scheduler = self._spawn("scheduler", str(ROOT / "manage.py"), "scheduler")
 
     def start_keeper(self) -> None:
-        """Start web and scheduler as `make up` does, without a first run, and wait for the first answer."""
-        (self.data / "quickstart-made").touch()
-        self.keeper = self._spawn("keeper", str(ROOT / "manage.py"), "up")
-        eventually(self.is_up, "the hub's first answer", 60)
+        """Start web and scheduler as `make up` does once all is prepared, and wait for the first answer."""
+        self.keeper = self._spawn("keeper", "-S", "-m", "trainhub.keeper")
+        eventually(self.is_up, "the hub's first answer", 30)
 
     def kept(self, program: str) -> list[int]:
         """Return the pids of the keeper's children whose command line holds `program`."""

@@ -88,9 +88,7 @@ def test_without_a_preference_it_waits_no_longer_than_the_limit(as_editor, attem
 
 def test_the_answer_shows_the_end_when_it_comes_while_waiting(cancel, attempt, monkeypatch):
     stopped = exit_body(was_stopped=True, signal=15, exit_code=None)
-    monkeypatch.setattr(
-        "trainhub.api.waiting.time.sleep", lambda _: finish_attempt(attempt=attempt, report=stopped)
-    )
+    monkeypatch.setattr("trainhub.api.waiting.time.sleep", lambda _: finish_attempt(attempt=attempt, report=stopped))
 
     answer = cancel(attempt.run, Prefer="wait=30")
 

@@ -202,7 +202,9 @@ def test_a_refused_download_is_json_whatever_form_is_accepted(get):
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
 
 
-@pytest.mark.parametrize("text", ["<b>bold</b>", "\x1b[31mred\x1b[0m", "模型 🚂", "\u202eright to left", '"quoted" \\ back'])
+@pytest.mark.parametrize(
+    "text", ["<b>bold</b>", "\x1b[31mred\x1b[0m", "模型 🚂", "\u202eright to left", '"quoted" \\ back']
+)
 def test_what_a_trainer_wrote_comes_back_as_it_was(get, attempt, text):
     append_lines(attempt=attempt, sequence=2, lines=[(START_US, INFO, 0, text)])
 

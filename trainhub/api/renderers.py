@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from rest_framework.exceptions import NotAcceptable
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer, BrowsableAPIRenderer
 
 
@@ -22,6 +24,17 @@ class OrjsonRenderer(BaseRenderer):
         if data is None:
             return b""
         return dump_json(data, indent=bool(renderer_context and renderer_context.get("indent")))
+
+
+class FileNegotiation(DefaultContentNegotiation):
+    """For downloads: a file is what it is, whatever form the client would accept; refusals are JSON then."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        """Return the renderer for refusals and its media type."""
+        try:
+            return super().select_renderer(request, renderers, format_suffix)
+        except NotAcceptable:
+            return renderers[0], renderers[0].media_type
 
 
 class BrowsablePage(BrowsableAPIRenderer):

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 
 import pytest
-from django.conf import settings
 from django.db import connection, connections
 
 from runs.models import MetricBatch, TelemetryCounter
@@ -16,9 +15,8 @@ from runs.telemetry.series import read_series
 from tests.runs.telemetry.builders import columns, line, new_attempt
 from tests.runs.telemetry.model import small_chunks
 
-# Named apps let PostgreSQL empty tables with CASCADE: one of knox's, which is not ours, refers to users.
 pytestmark = [
-    pytest.mark.django_db(transaction=True, available_apps=settings.INSTALLED_APPS),
+    pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("database_for_threads"),
 ]
 
