@@ -7,6 +7,7 @@ import sys
 
 def main() -> None:
     """Hand the command line to Django."""
+    os.umask(0o077)  # nothing that the hub writes is for other users of the machine
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "trainhub.settings")
     from django.core.management import execute_from_command_line
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from django.http import FileResponse, StreamingHttpResponse
 
@@ -14,14 +14,11 @@ from trainhub.errors import ArtifactDamaged, NotFound
 
 def send_file(artifact: Artifact, index: int) -> FileResponse:
     """Return one file of the manifest. Raises: NotFound, ArtifactDamaged (409) when it is known to be damaged."""
-    _refuse_damaged(artifact)
     if index >= len(artifact.manifest):
         raise NotFound("The artifact has no such file.")
+    _refuse_damaged(artifact, [index])
     entry = artifact.manifest[index]
-    try:
-        file = store().open(artifact.uid, index)
-    except FileNotFoundError:
-        raise ArtifactDamaged(f"{entry['name']} is missing in the store.", file=entry["name"]) from None
+    file = store().open(artifact.uid, index)
     name = f"{artifact.uid}-{entry['name'].rsplit('/', 1)[-1]}"
     response = FileResponse(file, as_attachment=True, filename=name, content_type="application/octet-stream")
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
@@ -32,16 +29,21 @@ def send_whole(artifact: Artifact) -> FileResponse | StreamingHttpResponse:
     """Return a single file as it is, a folder as a tar stream. Raises as `send_file` does."""
     if not artifact.is_directory and len(artifact.manifest) == 1:
         return send_file(artifact, 0)
-    _refuse_damaged(artifact)
+    _refuse_damaged(artifact, range(len(artifact.manifest)))
     response = StreamingHttpResponse(_tar_blocks(artifact), content_type="application/x-tar")
     response["Content-Disposition"] = f'attachment; filename="{artifact.uid}.tar"'
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
     return response
 
 
-def _refuse_damaged(artifact: Artifact) -> None:
+def _refuse_damaged(artifact: Artifact, indexes: Iterable[int]) -> None:
+    """Raise ArtifactDamaged before the first byte is sent; afterwards only a broken stream could tell."""
     if artifact.state == ArtifactState.CORRUPT:
         raise ArtifactDamaged(f"{artifact.damaged_file} is damaged.", file=artifact.damaged_file)
+    for index in indexes:
+        name = artifact.manifest[index]["name"]
+        if not store().has(artifact.uid, index, artifact.manifest[index]["size_bytes"]):
+            raise ArtifactDamaged(f"{name} is missing in the store or has another size.", file=name)
 
 
 def _tar_blocks(artifact: Artifact) -> Iterator[bytes]:

@@ -14,6 +14,7 @@ from artifacts.models import Artifact, ArtifactState, ArtifactTag, ArtifactType,
 from artifacts.storage import store
 from artifacts.uids import new_artifact_uid
 from runner.protocol import ArtifactOffer
+from runs.attempts import lock_live
 from runs.models import Attempt, Run
 from runs.services import changed_values, prepare_run, queue_run
 from trainhub.errors import ArtifactDamaged, Conflict, Fenced, InvalidInput, NotFound
@@ -26,6 +27,8 @@ def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
 
     Raises: Fenced when the attempt has ended, Conflict when other files were recorded under this source.
     """
+    if attempt.ended_at is not None:
+        raise Fenced("The attempt has ended.")
     artifact = _find_offered(attempt, offer) or _record_offer(attempt, offer)
     if artifact.manifest == offer["files"]:
         return artifact
@@ -47,8 +50,7 @@ def _record_offer(attempt: Attempt, offer: ArtifactOffer) -> Artifact:
     uid = new_artifact_uid(offer["type"])
     try:
         with transaction.atomic():
-            if not Attempt.objects.select_for_update().filter(pk=attempt.pk, ended_at__isnull=True).exists():
-                raise Fenced("The attempt has ended.")
+            lock_live(attempt)
             return Artifact.objects.create(
                 uid=uid,
                 run=attempt.run,
@@ -82,7 +84,8 @@ def missing_files(artifact: Artifact) -> list[int]:
 def complete_artifact(*, artifact: Artifact) -> Artifact:
     """Make an artifact visible once all its files are stored; every file was hashed as it was written.
 
-    Asking again changes nothing. Raises: Conflict naming how many files are missing.
+    Asking again changes nothing. Raises: Conflict naming how many files are missing, Fenced when the attempt ended
+    meanwhile.
     """
     if artifact.state != ArtifactState.WRITING:
         return artifact
@@ -91,6 +94,8 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
         raise Conflict(f"{len(missing)} files have not arrived.", missing=missing[:100])
     now = timezone.now()
     with transaction.atomic():
+        if artifact.attempt is not None:
+            lock_live(artifact.attempt)
         done = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.WRITING).update(
             state=ArtifactState.VERIFIED, verified_at=now
         )

@@ -84,7 +84,7 @@ def claim_attempt(*, attempt: Attempt, claim: ClaimRequest) -> Attempt:
 def record_start(*, attempt: Attempt, trainer_pid: int) -> None:
     """Note that the trainer process exists: the run is running. Asking again changes nothing. Raises: Fenced."""
     with transaction.atomic():
-        run = _lock_live(attempt)
+        run = lock_live(attempt)
         now = timezone.now()
         Attempt.objects.filter(pk=attempt.pk, started_at__isnull=True).update(
             started_at=now, heartbeat_at=now, phase="training"
@@ -131,9 +131,14 @@ def _note_signal(attempt: Attempt) -> None:
     )
 
 
-def _lock_live(attempt: Attempt) -> Run:
+def _lock_run(attempt: Attempt) -> Run:
+    """Lock and return the run. Rows that name it may be inserted meanwhile: ingest neither waits nor deadlocks."""
+    return Run.objects.select_for_update(no_key=True).get(pk=attempt.run_id)
+
+
+def lock_live(attempt: Attempt) -> Run:
     """Lock and return the run of an attempt that may still write. Raises: Fenced. Call in a transaction."""
-    run = Run.objects.select_for_update().get(pk=attempt.run_id)
+    run = _lock_run(attempt)
     if not Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).exists():
         raise Fenced("The attempt has ended.")
     return run
@@ -145,7 +150,7 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
     A report that comes again changes nothing. Rows: the attempt, the run, its event.
     """
     with transaction.atomic():
-        run: Run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        run = _lock_run(attempt)
         reason = judge(run_status=Status(run.status), report=report)
         message = describe_exit(report, reason)
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
@@ -171,7 +176,7 @@ def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str
     """
     message = message[:1000]  # as long as the columns; an engine's words may be longer
     with transaction.atomic():
-        run: Run = Run.objects.select_for_update().get(pk=attempt.run_id)
+        run = _lock_run(attempt)
         if run.status == Status.CANCELLING and OUTCOMES[reason].status != Status.CANCELLED:
             reason = Reason.CANCELLED
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(

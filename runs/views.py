@@ -108,7 +108,6 @@ class RunScopedView(PageView):
         lines = follow(run_id=self.run.pk, after=max(0, total - TAIL_LINES), limit=TAIL_LINES)
         return {"run": self.run, "lines": lines, "total": total}
 
-
     def artifacts_context(self) -> dict[str, Any]:
         """Return the newest artifacts."""
         role = self.run.project.role_of(self.request.user)

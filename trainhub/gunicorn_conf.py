@@ -1,5 +1,6 @@
 """How the web server runs; every value that an operator may change is an environment variable."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -17,3 +18,9 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 loglevel = "warning"
 control_socket_disable = True
 proc_name = "trainhub-web"
+
+
+def when_ready(server: object) -> None:  # noqa: ARG001 - signature of the hook
+    """Leave what is loaded before the fork alone: a collection would copy its pages into every worker."""
+    gc.collect()
+    gc.freeze()

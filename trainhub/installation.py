@@ -13,6 +13,8 @@ def prepare_data_folder(data: Path) -> None:
     """Make the folders below `data` (mode 0700), so that no other user of the machine can read them."""
     for folder in (data, data / "secrets", data / "attempts", data / "store", data / "datasets"):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if data.stat().st_uid == os.getuid():
+        data.chmod(0o700)  # it may have been there already, open to all
 
 
 def read_or_make_secret(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,12 @@ from trainhub.installation import prepare_data_folder, read_or_make_secret
 
 env = environ.Env()
 BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def folders(name: str) -> list[Path]:
+    """Return the folders that a variable lists as PATH does: absolute, with colons between them."""
+    return [Path(folder).absolute() for folder in env.str(name, default="").split(os.pathsep) if folder]
+
 
 # --- Where the hub lives --------------------------------------------------------------------------
 DATA_DIR = Path(env.str("TRAINHUB_DATA", default=str(BASE_DIR / "var"))).resolve()
@@ -39,7 +46,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else N
 SECURE_SSL_REDIRECT = IS_HTTPS
 # Runners beside the hub speak plain HTTP over loopback, and so do health probes.
 SECURE_REDIRECT_EXEMPT = [r"^node/", r"^health"]
-SECURE_HSTS_SECONDS = 365 * 24 * 3600 if IS_HTTPS else 0
+SECURE_HSTS_SECONDS = env.int("TRAINHUB_HSTS_SECONDS", default=365 * 24 * 3600) if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_HSTS_PRELOAD = IS_HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
@@ -220,9 +227,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024  # bytes of one JSON body; files a
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 # --- Training -------------------------------------------------------------------------------------
-RECIPE_FOLDERS = [BASE_DIR / "recipes", *map(Path, env.list("TRAINHUB_RECIPES", default=[]))]
+RECIPE_FOLDERS = [BASE_DIR / "recipes", *folders("TRAINHUB_RECIPES")]
 DEFAULT_RECIPE = env.str("TRAINHUB_DEFAULT_RECIPE", default="simulate")
-DATASET_FOLDERS = [DATA_DIR / "datasets", *map(Path, env.list("TRAINHUB_DATASETS", default=[]))]
+DATASET_FOLDERS = [DATA_DIR / "datasets", *folders("TRAINHUB_DATASETS")]
 TRAINER_PYTHON = env.str("TRAINHUB_PYTHON", default=sys.executable)
 LOCAL_SLOTS = env.int("TRAINHUB_LOCAL_SLOTS", default=4)  # runs at once on this machine
 LOCAL_GPUS = env.int("TRAINHUB_LOCAL_GPUS", default=-1)  # -1: count them with nvidia-smi
@@ -252,5 +259,10 @@ LOGGING = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.str("TRAINHUB_LOG_LEVEL", default="WARNING")},
-    "loggers": {"trainhub": {"level": "INFO"}, "runs": {"level": "INFO"}},
+    "loggers": {
+        "trainhub": {"level": "INFO"},
+        "runs": {"level": "INFO"},
+        "django.request": {"level": "ERROR"},  # a refused request is the caller's news, not the operator's
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

@@ -186,8 +186,7 @@ class LogDownloadView(RunScopedView):
 
 def _as_text(lines: Iterator[LogLine]) -> Iterator[bytes]:
     for line in lines:
-        shown = show_line(line)
-        yield f"{shown['timestamp']} {line.level:<8} {line.message}\n".encode()
+        yield f"{show_line(line)['timestamp']} {line.message}\n".encode()
 
 
 def _as_ndjson(lines: Iterator[LogLine]) -> Iterator[bytes]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.end_to_end.hub import Hub
+from tests.end_to_end.hub import SERVER, Hub
 
 SETTINGS = {
     "TRAINHUB_RECIPES": str(Path(__file__).with_name("recipes")),
@@ -18,18 +20,28 @@ SETTINGS = {
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
-    """A hub with database and token, for API alone, that is never started; others are copied from it."""
-    hub = Hub(data=tmp_path_factory.mktemp("prepared"), environment=SETTINGS)
-    try:
-        yield hub.prepare(with_pages=False)
-    finally:
-        hub.stop()
+    """A hub with database, static files and token that is never started; others are copied from it.
+
+    On SQLite, the test processes of a session share one: whoever comes first makes it.
+    """
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ and not SERVER else place
+    hub = Hub(data=place / "prepared", environment=SETTINGS)
+    token = place / "prepared-token"
+    with (place / "prepared-lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if token.exists():
+            hub.token = token.read_text()
+        else:
+            token.write_text(hub.prepare().token)
+    yield hub
+    hub.stop()
 
 
 @pytest.fixture(scope="session")
 def shared_hub(prepared: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """One hub for all tests that do not kill its processes."""
-    hub = prepared.copy(tmp_path_factory.mktemp("hub"), **SETTINGS)
+    hub = prepared.copy(tmp_path_factory.mktemp("hub"), with_pages=True)
     try:
         yield hub.start()
     finally:
@@ -39,7 +51,7 @@ def shared_hub(prepared: Hub, tmp_path_factory: pytest.TempPathFactory) -> Itera
 @pytest.fixture
 def idle_hub(prepared: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     """A hub of the test's own that is not started yet."""
-    hub = prepared.copy(tmp_path_factory.mktemp("own-hub"), **SETTINGS)
+    hub = prepared.copy(tmp_path_factory.mktemp("own-hub"))
     try:
         yield hub
     finally:

@@ -92,20 +92,23 @@ class Hub:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    def prepare(self, *, with_pages: bool = True) -> Hub:
-        """Make the database, a token and, for pages, the static files (which takes as long as all the rest)."""
+    def prepare(self) -> Hub:
+        """Make the database, the static files and a token."""
         if SERVER:
             _on_server("CREATE DATABASE {}", self.database)
         self.manage("migrate", "--verbosity", "0")
-        if with_pages:
-            self.manage("collectstatic", "--verbosity", "0", "--noinput")
+        self.manage("collectstatic", "--verbosity", "0", "--noinput")
         self.token = self.manage("token").strip()
         return self
 
-    def copy(self, data: Path, **environment: str) -> Hub:
-        """Return another hub that begins where this one stands, which was never started; quicker than preparing it."""
-        shutil.copytree(self.data, data, dirs_exist_ok=True)
-        other = Hub(data=data, environment=environment, token=self.token)
+    def copy(self, data: Path, *, with_pages: bool = False) -> Hub:
+        """Return another hub that begins where this one stands, which was never started; quicker than preparing it.
+
+        `with_pages`: also with the static files, without which pages fail; the API does not need them.
+        """
+        left_out = () if with_pages else ("static",)
+        shutil.copytree(self.data, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
+        other = Hub(data=data, environment=dict(self.environment), token=self.token)
         if SERVER:
             _on_server("CREATE DATABASE {} TEMPLATE {}", other.database, self.database)
         return other
@@ -139,8 +142,13 @@ class Hub:
 
     def start_keeper(self) -> None:
         """Start web and scheduler as `make up` does once all is prepared, and wait for the first answer."""
-        self.keeper = self._spawn("keeper", "-S", "-m", "trainhub.keeper")
+        self.spawn_keeper()
         eventually(self.is_up, "the hub's first answer", 30)
+
+    def spawn_keeper(self) -> subprocess.Popen[bytes]:
+        """Start web and scheduler as `make up` does, and wait for nothing."""
+        self.keeper = self._spawn("keeper", "-S", "-m", "trainhub.keeper")
+        return self.keeper
 
     def kept(self, program: str) -> list[int]:
         """Return the pids of the keeper's children whose command line holds `program`."""

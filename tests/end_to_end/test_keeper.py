@@ -22,13 +22,16 @@ def test_what_dies_is_started_again_and_the_run_does_not_notice(idle_hub: Hub) -
     idle_hub.start_keeper()
     given = parameters(400)
     path = start_run(idle_hub, given)
-    (web,), (scheduler,) = idle_hub.kept("gunicorn"), idle_hub.kept("manage.py")
+    (scheduler,) = idle_hub.kept("manage.py")
+    keeper, *others = sorted(idle_hub.server_pids())
+    (web,) = idle_hub.kept("gunicorn")
 
     kill(web)
     kill(scheduler)
 
-    eventually(lambda: idle_hub.kept("gunicorn") not in ([], [web]) and idle_hub.is_up(), "another web server")
-    eventually(lambda: idle_hub.kept("manage.py") not in ([], [scheduler]), "another scheduler")
+    eventually(lambda: not any(map(is_alive, others)), "the end of the web server's workers, too")
+    eventually(lambda: idle_hub.kept("manage.py") and idle_hub.is_up(), "another scheduler and web server")
+    assert is_alive(keeper)
     other = idle_hub.new_run(idle_hub.new_project(), model_parameters=parameters(20))
     assert idle_hub.wait_for_status(other, "completed", "failed")["status"] == "completed"
     assert idle_hub.wait_for_status(path, "completed", "failed")["status"] == "completed"

@@ -38,10 +38,11 @@ def handle_exception(error: Exception, context: dict[str, Any]) -> Response | No
 def _domain_answer(error: DomainError) -> Response:
     if isinstance(error, InvalidInput):
         return Response(_field_errors(error.fields), status=error.status)
-    answer = Response(error_body(error), status=error.status)
-    if isinstance(error, StorageFull):
-        answer["Retry-After"] = "60"
-    return answer
+    return Response(error_body(error), status=error.status, headers=_headers_of(error))
+
+
+def _headers_of(error: DomainError) -> dict[str, str]:
+    return {"Retry-After": "60"} if isinstance(error, StorageFull) else {}
 
 
 def error_body(error: DomainError) -> dict[str, Any]:
@@ -69,7 +70,8 @@ def _code_of(error: Exception) -> str:
 def json_error(error: DomainError) -> HttpResponse:
     """Return the answer of a plain view (no DRF) to a domain error."""
     body = _field_errors(error.fields) if isinstance(error, InvalidInput) else error_body(error)
-    return HttpResponse(orjson.dumps(body), status=error.status, content_type="application/json")
+    headers = _headers_of(error)
+    return HttpResponse(orjson.dumps(body), status=error.status, content_type="application/json", headers=headers)
 
 
 def unavailable() -> HttpResponse:

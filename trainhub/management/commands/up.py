@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
 
 from projects.models import Project
@@ -27,6 +27,10 @@ class Command(BaseCommand):
     help = "Prepare the database, print a sign-in link and a token, and run web and scheduler until Ctrl-C."
     requires_system_checks = ()
 
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the wish for silence."""
+        parser.add_argument("--quiet", action="store_true", help="Print no link and no token, for service managers.")
+
     def handle(self, *args: Any, **options: Any) -> None:
         """Prepare, greet, run."""
         check_port()
@@ -37,7 +41,8 @@ class Command(BaseCommand):
         if not Project.objects.exists() and operator.last_login is None and not quickstart_was_made():
             create_quickstart(operator)
             quickstart_mark().touch()
-        self.greet(operator)
+        if not options["quiet"]:
+            self.greet(operator)
         keeper = [sys.executable, "-S", "-m", "trainhub.keeper"]
         sys.stdout.flush()
         os.chdir(settings.BASE_DIR)

@@ -1,0 +1,154 @@
+"""Recipe folders: read, checked, and their schemas applied."""
+
+import pytest
+
+from runs.recipes import RecipeError, check_values, find_recipes, known_to, load_recipe, with_defaults
+from trainhub.errors import InvalidInput
+
+GOOD = """
+title = "A recipe"
+command = ["{python}", "{recipe}/train.py"]
+
+[hyperparameters]
+type = "object"
+additionalProperties = false
+required = ["batch_size"]
+
+[hyperparameters.properties.batch_size]
+type = "integer"
+minimum = 1
+
+[hyperparameters.properties.learning_rate]
+type = "number"
+default = 0.1
+multipleOf = 0.1
+"""
+
+
+@pytest.fixture
+def make(tmp_path):
+    def write(declaration=GOOD, name="mine"):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "recipe.toml").write_text(declaration)
+        return folder
+
+    return write
+
+
+def test_a_folder_becomes_a_recipe(make):
+    recipe = load_recipe(make())
+
+    assert (recipe.name, recipe.title, recipe.executors) == ("mine", "A recipe", ("local",))
+    assert (recipe.grace_seconds, recipe.max_restarts, recipe.simulated) == (30, 0, False)
+    assert recipe.snapshot()["command"] == ["{python}", "{recipe}/train.py"]
+
+
+@pytest.mark.parametrize(
+    ("declaration", "problem"),
+    [
+        ("title = ", "cannot be read"),
+        ("\x00", "cannot be read"),
+        ('title = "x"', "command must be a list"),
+        ('title = "x"\ncommand = "sh -c evil"', "command must be a list"),
+        ('title = "x"\ncommand = []', "command must be a list"),
+        ('title = "x"\ncommand = [1]', "command must be a list"),
+        ('command = ["x"]', "title is missing"),
+        ('title = "x"\ncommand = ["x"]\nshell = true', "unknown keys: shell"),
+        ('title = "x"\ncommand = ["x"]\n[hyperparameters]\ntype = "nonsense"', "not a JSON Schema"),
+        (GOOD + "minimum = 1\n", "a default breaks its own schema"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
+    with pytest.raises(RecipeError, match=problem):
+        load_recipe(make(declaration))
+
+
+@pytest.mark.parametrize("name", ["Upper", "a b", "-x", "x" * 65, "a.b"])
+def test_a_folder_with_an_odd_name_is_no_recipe(make, name):
+    with pytest.raises(RecipeError, match="folder's name"):
+        load_recipe(make(name=name))
+
+
+def test_a_broken_folder_does_not_hide_the_others(make, tmp_path):
+    make()
+    broken = make("title = ", name="broken")
+
+    found, problems = find_recipes([tmp_path])
+
+    assert list(found) == ["mine"]
+    assert list(problems) == [str(broken)]
+
+
+def test_of_two_with_one_name_the_first_counts(make, tmp_path):
+    first = make()
+    second = tmp_path / "more" / "mine"
+    second.mkdir(parents=True)
+    (second / "recipe.toml").write_text(GOOD)
+
+    found, problems = find_recipes([tmp_path, tmp_path / "more"])
+
+    assert found["mine"].folder == str(first)
+    assert problems == {str(second): "another folder holds a recipe of this name"}
+
+
+def test_a_folder_that_does_not_exist_holds_nothing(tmp_path):
+    assert find_recipes([tmp_path / "none"]) == ({}, {})
+
+
+@pytest.mark.parametrize(("file", "changes"), [("train.py", True), (".hidden", False), ("__pycache__/x.pyc", False)])
+def test_the_digest_follows_the_program(make, file, changes):
+    folder = make()
+    before = load_recipe(folder).digest
+
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text("print()")
+
+    assert (load_recipe(folder).digest != before) is changes
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({}, "'batch_size' is a required property"),
+        ({"batch_size": 0}, "batch_size: 0 is less than the minimum of 1"),
+        ({"batch_size": "8"}, "batch_size: '8' is not of type 'integer'"),
+        ({"batch_size": True}, "batch_size: True is not of type 'integer'"),
+        ({"batch_size": 8, "unknown": 1}, "Additional properties are not allowed ('unknown' was unexpected)"),
+        ({"batch_size": 8, "learning_rate": 0.05}, "learning_rate: 0.05 is not a multiple of 0.1"),
+        ({"batch_size": 8, "learning_rate": [1]}, "learning_rate: [1] is not of type 'number'"),
+    ],
+)
+def test_a_value_that_the_schema_refuses_is_named(make, values, problem):
+    with pytest.raises(InvalidInput) as refusal:
+        check_values(load_recipe(make()), hyperparameters=values)
+
+    assert refusal.value.fields == {"hyperparameters": [problem]}
+
+
+@pytest.mark.parametrize("value", [-0.0, 2**63, 1e20])
+def test_a_number_at_the_edge_breaks_no_rule(make, value):
+    check_values(load_recipe(make()), hyperparameters={"batch_size": 1, "learning_rate": value})
+
+
+def test_many_problems_are_cut_to_twenty(make):
+    recipe = load_recipe(make(GOOD.replace("additionalProperties = false", 'additionalProperties = {type = "null"}')))
+
+    with pytest.raises(InvalidInput) as refusal:
+        check_values(recipe, hyperparameters={f"p{number}": 1 for number in range(100)})
+
+    assert len(refusal.value.fields["hyperparameters"]) == 20
+
+
+def test_defaults_fill_in_and_never_overwrite():
+    schema = {"properties": {"a": {"default": 1}, "b": {"default": 2}, "c": {}}}
+
+    assert with_defaults(schema, {"b": 3}) == {"a": 1, "b": 3}
+    assert with_defaults({}, {"b": 3}) == {"b": 3}
+
+
+@pytest.mark.parametrize(("strict", "kept"), [(False, {"a": 1}), (True, {"a": 1, "other": 2})])
+def test_a_strict_schema_keeps_what_it_knows(strict, kept):
+    schema = {"properties": {"a": {}}, "additionalProperties": strict}
+
+    assert known_to(schema, {"a": 1, "other": 2}) == kept
