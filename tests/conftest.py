@@ -15,6 +15,11 @@ from runs.models import Run
 from tests.factories import Caller, add_member, new_project, new_run, new_user
 
 
+def pytest_collection() -> None:
+    """Make the folder of static files, without which every application that is made warns."""
+    Path(hub_settings.STATIC_ROOT).mkdir(exist_ok=True)
+
+
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
     """Give SQLite a test database in a file: threads cannot share one in memory."""
@@ -28,7 +33,6 @@ def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def plain_static_files() -> Iterator[None]:
     """Let pages name static files that nobody has collected."""
-    Path(hub_settings.STATIC_ROOT).mkdir(exist_ok=True)
     plain = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     with override_settings(STORAGES={**hub_settings.STORAGES, "staticfiles": plain}):
         yield

@@ -83,7 +83,11 @@ class ArtifactDownloadView(ArtifactScopedView):
 
     @extend_schema(
         operation_id="artifacts_download",
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **errors(401, 404, 409)},
+        responses={
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (200, "application/x-tar"): OpenApiTypes.BINARY,
+            **errors(401, 404, 409),
+        },
     )
     def get(self, request: Request, project_id: str, run_id: str, artifact_id: str):  # type: ignore[no-untyped-def] # noqa: ARG002, ANN201
         """Download an artifact: a single file as it is, a folder as a tar stream."""

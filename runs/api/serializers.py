@@ -75,9 +75,9 @@ class RunSummarySerializer(serializers.ModelSerializer[Run]):
     simulated = serializers.BooleanField(source="is_simulated")
     metrics = serializers.SerializerMethodField()
     created_at = UtcTimeField()
-    started_at = UtcTimeField()
+    started_at = UtcTimeField(allow_null=True)
     updated_at = UtcTimeField()
-    completed_at = UtcTimeField()
+    completed_at = UtcTimeField(allow_null=True)
     created_by = serializers.CharField(source="created_by.username", allow_null=True, default=None)
     is_unreachable = serializers.SerializerMethodField()
 
@@ -112,7 +112,7 @@ class RunSerializer(RunSummarySerializer):
     config = serializers.SerializerMethodField()
     allowed = serializers.SerializerMethodField()
     queued_at = UtcTimeField()
-    cancel_requested_at = UtcTimeField()
+    cancel_requested_at = UtcTimeField(allow_null=True)
     evidence = serializers.SerializerMethodField()
     receipt = serializers.SerializerMethodField()
     artifacts = serializers.SerializerMethodField()
@@ -262,10 +262,10 @@ class AttemptSerializer(serializers.ModelSerializer[Attempt]):
 
     id = serializers.CharField(source="uid")
     created_at = UtcTimeField()
-    claimed_at = UtcTimeField()
-    started_at = UtcTimeField()
-    heartbeat_at = UtcTimeField()
-    ended_at = UtcTimeField()
+    claimed_at = UtcTimeField(allow_null=True)
+    started_at = UtcTimeField(allow_null=True)
+    heartbeat_at = UtcTimeField(allow_null=True)
+    ended_at = UtcTimeField(allow_null=True)
     resumed_from = serializers.CharField(source="resume_from.uid", allow_null=True, default=None)
 
     class Meta:

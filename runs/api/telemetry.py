@@ -165,7 +165,11 @@ class LogDownloadView(RunScopedView):
     @extend_schema(
         operation_id="runs_logs_download",
         parameters=[OpenApiParameter("as", str, enum=["text", "ndjson"], default="text"), *LOG_FILTERS],
-        responses={(200, "text/plain"): OpenApiTypes.STR, **errors(400, 401, 404)},
+        responses={
+            (200, "text/plain"): OpenApiTypes.STR,
+            (200, "application/x-ndjson"): OpenApiTypes.STR,
+            **errors(400, 401, 404),
+        },
     )
     def get(self, request: Request, project_id: str, run_id: str) -> StreamingHttpResponse:  # noqa: ARG002
         """Download a run's log as text or as one JSON object a line."""

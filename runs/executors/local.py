@@ -23,6 +23,7 @@ from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRefused
 
 RUNNER_ROOT = Path(__file__).resolve().parents[2]
 MIN_FREE_BYTES = 256 * 1024 * 1024  # below this an attempt would soon fail on a full disk
+LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.01
 RECOVER_AGAIN_SECONDS = 5.0  # a recovery that ended without success is not started again sooner
 # What a runner may know of the hub's environment; everything else (secrets, database) stays here.
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES")
@@ -53,7 +54,7 @@ class LocalExecutor:
         folder = self._folder(request.name)
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            lock = _take_lock(folder)
+            lock = _take_lock_of_runner(folder)
             if lock is None:
                 return request.name  # a runner of an earlier submit is alive
             try:
@@ -151,7 +152,7 @@ class LocalExecutor:
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpu_indexes))
         with (folder / "runner.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-m", "runner", *arguments, str(folder)],
+                [sys.executable, "-P", "-s", "-S", "-m", "runner", *arguments, str(folder)],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -170,6 +171,19 @@ _children: list[subprocess.Popen[Any]] = []
 def reap_children() -> None:
     """Take note of ended runners, so that they do not stay as zombies while the scheduler lives."""
     _children[:] = [process for process in _children if process.poll() is None]
+
+
+def _take_lock_of_runner(folder: Path) -> int | None:
+    """Take the lock to start a runner; None when one holds it.
+
+    Another scheduler's look at the lock holds it for microseconds: only a lock that stays taken is a runner's.
+    """
+    for _ in range(LOCK_TRIES):
+        lock = _take_lock(folder)
+        if lock is not None:
+            return lock
+        time.sleep(LOCK_PAUSE_SECONDS)
+    return None
 
 
 def _was_touched(path: Path, *, within: float) -> bool:

@@ -17,12 +17,12 @@ class Room:
         self.used_slots = len(live)
         taken = {index for attempt in live for index in attempt.gpu_indexes}
         self.free_gpus = [index for index in range(self.total.gpus) if index not in taken]
-        self.blocked_by = ""
+        self.gpus_are_held = False
 
     @property
     def is_closed(self) -> bool:
         """Whether nothing more can start here in this pass, whatever it needs."""
-        return bool(self.problems or self.blocked_by) or self.used_slots >= self.total.slots
+        return bool(self.problems) or self.used_slots >= self.total.slots
 
     def why_not(self, run: Run) -> str:  # noqa: PLR0911 - one return for each reason reads best
         """Return why `run` cannot start now, as a sentence for its owner; empty when it can."""
@@ -33,8 +33,9 @@ class Room:
             return f"Needs {nodes} × {gpus} GPUs, this executor has {self.total.gpus}."
         if gpus and nodes > self.total.nodes:
             return f"Needs {nodes} nodes, this executor has {self.total.nodes}."
-        if self.blocked_by:
-            return f"Waits behind {self.blocked_by}."
+        if gpus and self.gpus_are_held:
+            # Not which one: it may belong to a project that this run's owner does not see.
+            return "Waits behind a run that came first and waits for GPUs."
         if self.used_slots >= self.total.slots:
             return f"Waits for a free slot: {self.used_slots} of {self.total.slots} are in use."
         if nodes * gpus > len(self.free_gpus):
@@ -42,14 +43,14 @@ class Room:
         return ""
 
     def hold_for(self, run: Run) -> None:
-        """Let nothing overtake `run` while it waits for GPUs, so that large runs are not starved by small ones.
+        """Give no GPU to runs behind `run` while it waits for GPUs, so that large runs are not starved by small ones.
 
-        A run that never fits here holds up nobody.
+        Runs without GPUs pass, and a run that never fits here holds up nobody.
         """
         nodes, gpus = wanted_gpus(run)
         never_fits = nodes * gpus > self.total.gpus or nodes > self.total.nodes
-        if gpus and not (never_fits or self.blocked_by or self.problems):
-            self.blocked_by = f"{run.name} ({run.uid})"
+        if gpus and not (never_fits or self.problems):
+            self.gpus_are_held = True
 
     def take(self, run: Run) -> list[int]:
         """Reserve a slot and GPUs for `run`; returns the GPU indexes."""

@@ -15,7 +15,7 @@ from runs.attempts import attempt_token, end_attempt_without_report, open_attemp
 from runs.executors.base import Executor, ExecutorError, MissingExecutor, SubmitRefused, SubmitRequest
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt, Run
-from runs.registry import executors
+from runs.registry import executors, recipes
 from runs.scheduler.room import Room, wanted_gpus
 from trainhub.errors import Conflict
 
@@ -99,8 +99,27 @@ def start_run(*, run: Run, gpu_indexes: list[int]) -> bool:
         attempt = open_attempt(run=run, gpu_indexes=gpu_indexes)
     except Conflict:
         return False
+    note_changed_recipe(attempt)
     submit_attempt(attempt)
     return True
+
+
+def note_changed_recipe(attempt: Attempt) -> None:
+    """Write in the timeline when the recipe's files are no longer those that the run recorded.
+
+    The command and the schemas still come from the run's snapshot; the programs that they start are the new ones.
+    """
+    run = attempt.run
+    recipe = recipes().get(run.recipe)
+    if recipe is not None and recipe.digest == run.recipe_digest:
+        return
+    run.events.create(
+        kind="recipe_changed",
+        attempt=attempt,
+        actor="scheduler",
+        message="The recipe's files were changed since the run was queued." if recipe else "The recipe is gone.",
+        evidence={"recorded": run.recipe_digest, "found": recipe.digest if recipe else None},
+    )
 
 
 def submit_attempt(attempt: Attempt) -> None:

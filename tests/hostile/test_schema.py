@@ -47,8 +47,9 @@ def token(operator):
 
 
 @pytest.fixture(autouse=True)
-def keep_connections(db):
-    """Let requests end without closing the connection that holds the test's transaction."""
+def keep_connections(db, settings):
+    """Let requests end without waiting, and without closing the connection that holds the test's transaction."""
+    settings.MAX_WAIT_SECONDS = 0
     signals = (request_started, request_finished)
     [signal.disconnect(close_old_connections) for signal in signals]
     yield

@@ -12,6 +12,7 @@ from artifacts.models import Artifact, ArtifactType
 from projects.models import Project
 from runs.lifecycle import LIVE, TERMINAL, Reason, Status
 from runs.models import Attempt, Run, TelemetryCounter
+from runs.registry import recipes
 
 REASONS = {Status.COMPLETED: "finished", Status.FAILED: "trainer_failed", Status.CANCELLED: "cancelled"}
 
@@ -26,6 +27,7 @@ def new_run(status=Status.QUEUED, *, gpus=0, nodes=1, age_seconds=0.0, **values)
         project=project,
         **{"name": "run", "recipe": "simulate", "executor": "local", "status": status, **ended, **values},
         recipe_snapshot=snapshot,
+        recipe_digest=recipes()["simulate"].digest,
         compute={"node_count": nodes, "gpus_per_node": gpus},
         queued_at=since,
         status_changed_at=since,

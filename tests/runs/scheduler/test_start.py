@@ -239,12 +239,13 @@ def test_small_runs_do_not_overtake_a_large_one_that_waits_for_gpus(engine, now)
     engine.total = Capacity(slots=9, gpus=8)
     new_live_run(attempt={"gpu_indexes": [0]})
     large = new_run(name="large", gpus=8, age_seconds=60)
-    small, none = new_run(gpus=1, age_seconds=5), new_run(age_seconds=4)
+    small, without_gpus = new_run(gpus=1, age_seconds=5), new_run(age_seconds=4)
 
-    assert start_waiting_runs(now) == 0
+    assert start_waiting_runs(now) == 1
 
     assert waiting_reason(large) == "Needs 1 × 8 GPUs, 7 of 8 are free."
-    assert waiting_reason(small) == waiting_reason(none) == f"Waits behind large ({large.uid})."
+    assert waiting_reason(small) == "Waits behind a run that came first and waits for GPUs."
+    assert ended(without_gpus)[0] == Status.STARTING
 
 
 def test_a_run_that_can_never_start_holds_up_nobody(engine, now):
@@ -331,3 +332,14 @@ def test_a_pass_without_waiting_runs_is_one_query(engine, now, django_assert_num
     new_live_run()
     with django_assert_num_queries(1):
         start_waiting_runs(now)
+
+
+def test_a_recipe_changed_since_the_run_was_queued_is_noted_in_the_timeline(engine, now):
+    run = new_run()
+    Run.objects.filter(pk=run.pk).update(recipe="simulate", recipe_digest="0" * 64)
+
+    start_waiting_runs(now)
+
+    event = run.events.get(kind="recipe_changed")
+    assert event.evidence["recorded"] == "0" * 64
+    assert event.message == "The recipe's files were changed since the run was queued."
