@@ -22,6 +22,7 @@ from rest_framework.serializers import Serializer
 from trainhub.access import Access
 from trainhub.api.paging import read_page_request
 from trainhub.api.parsers import check_json
+from trainhub.api.renderers import dump_json
 from trainhub.errors import Conflict, DomainError, InvalidInput, MalformedBody
 
 Row = TypeVar("Row", bound=Model)
@@ -134,7 +135,7 @@ class JsonObjectField(forms.Field):
         """Show an object as indented JSON, and refused text as it was typed."""
         if isinstance(value, str):
             return value
-        return orjson.dumps(value or {}, option=orjson.OPT_INDENT_2).decode()
+        return dump_json(value or {}, indent=True).decode()
 
     def to_python(self, value: Any) -> dict[str, Any]:
         """Return the object; nothing at all is an empty one."""

@@ -6,12 +6,12 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
 from django import template
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
 from runs.attempts import is_unreachable
+from trainhub.api.renderers import dump_json
 
 register = template.Library()
 NOTHING = "–"
@@ -83,7 +83,7 @@ def percent(share: float | None) -> str:
 @register.filter
 def pretty_json(value: Any) -> str:
     """Return a value as indented JSON; the template escapes it."""
-    return orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS, default=str).decode()
+    return dump_json(value, indent=True).decode()
 
 
 @register.filter
