@@ -86,7 +86,8 @@ def test_a_link_signs_in_once(watched: Watched) -> None:
 
     answer = watched.page.goto(link)
 
-    assert answer is not None and answer.status == 403
+    assert answer is not None
+    assert answer.status == 403
 
 
 def test_nobody_sees_anything_without_signing_in(watched: Watched) -> None:

@@ -175,7 +175,7 @@ def test_a_bad_cursor_is_400(get, query):
 def test_the_log_is_downloaded_as_text(get, attempt):
     answer = get("/download?level=ERROR")
 
-    assert b"".join(answer.streaming_content) == b"2024-01-02T10:03:00.000000Z ERROR    Line 3\n"
+    assert b"".join(answer.streaming_content) == b"2024-01-02T10:03:00.000000Z Line 3\n"
     assert answer.headers["Content-Disposition"] == f'attachment; filename="{attempt.run.uid}.log"'
     assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
