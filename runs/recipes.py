@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -62,25 +64,63 @@ def load_recipe(folder: Path) -> Recipe:
     if not NAME.fullmatch(folder.name):
         raise RecipeError("the folder's name must be lower-case letters, digits, - and _")
     try:
-        declared = tomllib.loads((folder / "recipe.toml").read_text(encoding="utf-8"))
+        declared = _read_declaration((folder / "recipe.toml").read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe.toml cannot be read: {error}") from None
-    unknown = set(declared) - set(Recipe.__dataclass_fields__)
-    if unknown:
-        raise RecipeError(f"recipe.toml has unknown keys: {', '.join(sorted(unknown))}")
-    _check_declaration(declared)
-    values = {**declared, "command": tuple(declared["command"])}
-    if "executors" in declared:
-        values["executors"] = tuple(declared["executors"])
+    values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in declared.items()}
     return Recipe(name=folder.name, folder=str(folder), digest=_digest(folder), **values)
 
 
-def _check_declaration(declared: Mapping[str, Any]) -> None:
-    command = declared.get("command")
-    if not (isinstance(command, list) and command and all(isinstance(item, str) for item in command)):
-        raise RecipeError("command must be a list of texts")
-    if not isinstance(declared.get("title"), str):
-        raise RecipeError("title is missing")
+@lru_cache(maxsize=256)  # parsing and checking the schemas takes 10 ms, and nothing but the text decides the outcome
+def _read_declaration(text: str) -> dict[str, Any]:
+    declared = tomllib.loads(text)
+    unknown = set(declared) - set(_DECLARED)
+    if unknown:
+        raise RecipeError(f"recipe.toml has unknown keys: {', '.join(sorted(unknown))}")
+    for name, value in declared.items():
+        if not _DECLARED[name][0](value):
+            raise RecipeError(f"{name} must be {_DECLARED[name][1]}")
+    if "title" not in declared or "command" not in declared:
+        raise RecipeError("title or command is missing")
+    _check_schemas(declared)
+    return declared
+
+
+def _is_list_of_texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, str) for item in value)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
+
+
+_TEXT = (lambda value: isinstance(value, str), "a text")
+_FLAG = (lambda value: isinstance(value, bool), "true or false")
+_TABLE = (lambda value: isinstance(value, dict), "a table")
+# What a recipe.toml may hold: for each key how it is checked, and what it must be.
+_DECLARED: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "title": _TEXT,
+    "description": _TEXT,
+    "command": (_is_list_of_texts, "a list of texts"),
+    "python": _TEXT,
+    "simulated": _FLAG,
+    "reserves_compute": _FLAG,
+    "grace_seconds": (_is_number, "a number of seconds"),
+    "max_restarts": (lambda value: type(value) is int and 0 <= value <= 100, "a whole number from 0 to 100"),
+    "executors": (_is_list_of_texts, "a list of texts"),
+    "checkpoint_pattern": _TEXT,
+    "complete_marker": _TEXT,
+    "default_dataset": _TEXT,
+    "environment": (
+        lambda value: isinstance(value, dict) and all(isinstance(item, str) for item in value.values()),
+        "a table of texts",
+    ),
+    "model_parameters": _TABLE,
+    "hyperparameters": _TABLE,
+}
+
+
+def _check_schemas(declared: Mapping[str, Any]) -> None:
     for name in ("model_parameters", "hyperparameters"):
         schema = declared.get(name, _ANY_OBJECT)
         try:

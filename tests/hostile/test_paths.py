@@ -46,20 +46,19 @@ def test_an_id_that_is_none_is_not_found_in_json(as_anybody, project, path, piec
     assert "Set-Cookie" not in answer.headers.get("Location", "")
 
 
-@pytest.mark.parametrize("piece", PIECES.values(), ids=PIECES)
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "{run}/../{}"),
-        ("POST", "{project}/runs/{}/cancel"),
-        ("POST", "{run}/artifacts/{}/tag"),
-        ("DELETE", "{artifact}/tags/{}"),
-        ("GET", "{artifact}/files/x{}"),
-        ("DELETE", "{project}/members/{}"),
-        ("DELETE", "/tokens/{}"),
-        ("GET", "/recipes/{}"),
-    ],
-)
+PLACES = [
+    ("POST", "{project}/runs/{}/cancel"),
+    ("DELETE", "{artifact}/tags/{}"),
+    ("GET", "{artifact}/files/x{}"),
+    ("DELETE", "{project}/members/{}"),
+    ("DELETE", "/tokens/{}"),
+    ("GET", "/recipes/{}"),
+]
+EVERY_PIECE = [("POST", "{run}/artifacts/{}/tag", piece) for piece in PIECES.values()]
+SOME_PIECES = [(*place, PIECES[name]) for place in PLACES for name in ("NUL", "encoded dots", "unicode", "long")]
+
+
+@pytest.mark.parametrize(("method", "path", "piece"), [*EVERY_PIECE, *SOME_PIECES])
 def test_a_piece_of_a_path_that_names_nothing_is_404_and_changes_nothing(as_anybody, checkpoint, method, path, piece):
     before = everything()
     run = checkpoint.run

@@ -49,11 +49,11 @@ def test_a_folder_becomes_a_recipe(make):
     [
         ("title = ", "cannot be read"),
         ("\x00", "cannot be read"),
-        ('title = "x"', "command must be a list"),
+        ('title = "x"', "title or command is missing"),
         ('title = "x"\ncommand = "sh -c evil"', "command must be a list"),
         ('title = "x"\ncommand = []', "command must be a list"),
         ('title = "x"\ncommand = [1]', "command must be a list"),
-        ('command = ["x"]', "title is missing"),
+        ('command = ["x"]', "title or command is missing"),
         ('title = "x"\ncommand = ["x"]\nshell = true', "unknown keys: shell"),
         ('title = "x"\ncommand = ["x"]\n[hyperparameters]\ntype = "nonsense"', "not a JSON Schema"),
         (GOOD + "minimum = 1\n", "a default breaks its own schema"),
@@ -62,6 +62,51 @@ def test_a_folder_becomes_a_recipe(make):
 def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
     with pytest.raises(RecipeError, match=problem):
         load_recipe(make(declaration))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'name = "other"',
+        'folder = "/"',
+        'digest = "0"',
+        "description = 1",
+        "python = []",
+        'simulated = "yes"',
+        "reserves_compute = 1",
+        'grace_seconds = "30"',
+        "grace_seconds = -1",
+        "grace_seconds = inf",
+        "grace_seconds = nan",
+        "max_restarts = 1.5",
+        "max_restarts = 101",
+        'executors = "local"',
+        "executors = [1]",
+        "checkpoint_pattern = 1",
+        "environment = 1",
+        "environment = {A = 1}",
+        "hyperparameters = 5",
+        "model_parameters = []",
+        "hyperparameters = {properties = 1}",
+        "hyperparameters = {properties = {a = 1}}",
+        "hyperparameters = {properties = {a = {pattern = '('}}}",
+    ],
+)
+def test_a_key_of_another_kind_is_a_problem_of_that_recipe_alone(make, tmp_path, line):
+    make()
+    broken = make(f'title = "x"\ncommand = ["x"]\n{line}', name="broken")
+
+    found, problems = find_recipes([tmp_path])
+
+    assert (list(found), list(problems)) == (["mine"], [str(broken)])
+
+
+def test_a_changed_declaration_counts_at_once(make):
+    folder = make()
+    before = load_recipe(folder)
+    (folder / "recipe.toml").write_text(GOOD.replace("A recipe", "Another title"))
+
+    assert (before.title, load_recipe(folder).title) == ("A recipe", "Another title")
 
 
 @pytest.mark.parametrize("name", ["Upper", "a b", "-x", "x" * 65, "a.b"])
