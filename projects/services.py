@@ -120,7 +120,7 @@ def _lock_members(project: Project) -> None:
 
 
 def _keep_an_admin(project: Project, *, without: Any) -> None:
-    admins = project.memberships.filter(role=Role.ADMIN)
+    admins = project.memberships.filter(role=Role.ADMIN, user__is_active=True)
     if admins.filter(user=without).exists() and not admins.exclude(user=without).exists():
         raise Conflict("A project keeps at least one admin; name another one first.")
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from runner.protocol import ClaimRequest, ExitReport, HeartbeatRequest
 from runs.lifecycle import LIVE, OUTCOMES, Reason, Status, transition
-from runs.models import Attempt, Run
-from trainhub.errors import AlreadyClaimed, Fenced
+from runs.models import Attempt, ExecutorLock, Run
+from trainhub.errors import AlreadyClaimed, Conflict, Fenced
 
 SKEW_SHOWN_SECONDS = 5.0  # smaller differences are travel time and jitter
 
@@ -29,13 +30,17 @@ def token_digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def open_attempt(*, run: Run, gpu_indexes: list[int]) -> Attempt:
+def open_attempt(*, run: Run, gpu_indexes: list[int], slots: int | None = None) -> Attempt:
     """Record the next attempt of a queued run and move the run to starting, both or neither.
 
     After a crash it resumes from the newest verified checkpoint of the run; the first attempt from the one asked for.
-    Raises: StatusChanged when the run is no longer queued.
+    `slots` is how many attempts the executor takes at once; None does not look whether there is room.
+
+    Raises: StatusChanged when the run is no longer queued, Conflict when another scheduler gave the room away.
     """
     with transaction.atomic():
+        if slots is not None:
+            _check_room(run.executor, gpu_indexes, slots)
         previous = run.attempts.order_by("-number").first()
         attempt = Attempt(
             run=run,
@@ -51,9 +56,23 @@ def open_attempt(*, run: Run, gpu_indexes: list[int]) -> Attempt:
     return attempt
 
 
+def _check_room(executor: str, gpu_indexes: list[int], slots: int) -> None:
+    """Look again, alone, whether the slot and the GPUs are still free. Raises: Conflict. Call in a transaction."""
+    ExecutorLock.objects.get_or_create(name=executor)
+    ExecutorLock.objects.select_for_update().get(name=executor)
+    live = Attempt.objects.filter(executor=executor, ended_at__isnull=True).values_list("gpu_indexes", flat=True)
+    taken = {index for indexes in live for index in indexes}
+    if len(live) >= slots or taken & set(gpu_indexes):
+        raise Conflict("Another scheduler gave this room away.")
+
+
 def _checkpoint_to_restore(run: Run, *, has_run_before: bool) -> Any:
     if has_run_before:
-        newest = run.artifacts.filter(type="checkpoint", state="verified").order_by("-step", "-id").first()
+        newest = (
+            run.artifacts.filter(type="checkpoint", state="verified")
+            .order_by(F("step").desc(nulls_last=True), "-id")
+            .first()
+        )
         if newest is not None:
             return newest
     return run.resumed_from
@@ -124,11 +143,17 @@ def record_heartbeat(*, attempt: Attempt, heartbeat: HeartbeatRequest) -> str | 
 
 def _note_signal(attempt: Attempt) -> None:
     """Write once in the timeline that the trainer was asked to stop."""
-    attempt.run.events.get_or_create(
-        kind="signalled",
-        attempt=attempt,
-        defaults={"actor": "runner", "message": "SIGTERM was sent to the trainer.", "evidence": {"signal": 15}},
-    )
+    note_once(attempt, "signalled", actor="runner", message="SIGTERM was sent to the trainer.", evidence={"signal": 15})
+
+
+def note_once(attempt: Attempt, kind: str, **values: Any) -> None:
+    """Append an event of an attempt unless it has one of that kind.
+
+    Two who note at the same moment may both write; that is a line too many, and never an error.
+    """
+    events = attempt.run.events
+    if not events.filter(kind=kind, attempt=attempt).exists():
+        events.create(kind=kind, attempt=attempt, **values)
 
 
 def _lock_run(attempt: Attempt) -> Run:

@@ -1,7 +1,17 @@
 """The tables of runs: the run, its attempts and events, and its telemetry."""
 
-from runs.models.attempt import Attempt, RunEvent
+from runs.models.attempt import Attempt, ExecutorLock, RunEvent
 from runs.models.run import Run
 from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
 
-__all__ = ["Attempt", "LogChunk", "MetricBatch", "MetricChunk", "Run", "RunEvent", "RunMetric", "TelemetryCounter"]
+__all__ = [
+    "Attempt",
+    "ExecutorLock",
+    "LogChunk",
+    "MetricBatch",
+    "MetricChunk",
+    "Run",
+    "RunEvent",
+    "RunMetric",
+    "TelemetryCounter",
+]

@@ -68,6 +68,15 @@ class Attempt(models.Model):
         return f"{self.run.uid} attempt {self.number}"
 
 
+class ExecutorLock(models.Model):
+    """A row to lock while room on an executor is given away, so that two schedulers never give the same twice."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class RunEvent(models.Model):
     """An entry of a run's timeline; written once, never changed."""
 

@@ -38,7 +38,7 @@ def start_waiting_runs(now: datetime) -> int:
             why_not = _why_not(run, rooms)
             if why_not:
                 reasons[why_not].append(run)
-            elif start_run(run=run, gpu_indexes=rooms[run.executor].take(run)):
+            elif start_run(run=run, room=rooms[run.executor]):
                 started += 1
         _note_reasons(reasons, now)
         if all(room.is_closed for room in rooms.values()):
@@ -93,10 +93,10 @@ def _note_rest(now: datetime) -> None:
     Run.objects.waiting().filter(_is_old(now)).order_by().update(waiting_reason=BEHIND_OTHERS, waiting_checked_at=now)
 
 
-def start_run(*, run: Run, gpu_indexes: list[int]) -> bool:
+def start_run(*, run: Run, room: Room) -> bool:
     """Open an attempt and submit it; False when another scheduler or a cancel was faster."""
     try:
-        attempt = open_attempt(run=run, gpu_indexes=gpu_indexes)
+        attempt = open_attempt(run=run, gpu_indexes=room.take(run), slots=room.total.slots)
     except Conflict:
         return False
     note_changed_recipe(attempt)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import Error as DatabaseError
 
-from runs.attempts import end_attempt_without_report
+from runs.attempts import end_attempt_without_report, note_once
 from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt
@@ -90,11 +90,8 @@ def _note_kill_request(attempt: Attempt, at: datetime) -> None:
 
 
 def _note_kill(attempt: Attempt) -> None:
-    attempt.run.events.get_or_create(
-        kind="killed",
-        attempt=attempt,
-        defaults={"actor": "scheduler", "message": "The runner did not end in time: it is killed with its trainer."},
-    )
+    message = "The runner did not end in time: it is killed with its trainer."
+    note_once(attempt, "killed", actor="scheduler", message=message)
 
 
 def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> None:

@@ -20,7 +20,7 @@ from runs.lifecycle import OUTCOMES, Reason, Status
 from runs.models import Attempt
 from runs.services import cancel_run
 from tests.factories import at_once, everything, exit_body, fresh, kinds, new_artifact, new_attempt, new_run, new_user
-from trainhub.errors import StatusChanged
+from trainhub.errors import Conflict, StatusChanged
 
 pytestmark = pytest.mark.django_db
 SILENT = Reason.LOST, Reason.START_TIMEOUT, Reason.RUNNER_DIED
@@ -41,6 +41,18 @@ def test_a_run_that_is_no_longer_queued_gets_no_attempt(run):
 
     with pytest.raises(StatusChanged):
         open_attempt(run=stale, gpu_indexes=[])
+
+    assert everything() == before
+
+
+@pytest.mark.parametrize(("gpu_indexes", "slots"), [([1], 9), ([], 1)], ids=["gpu taken", "no slot left"])
+def test_room_that_another_scheduler_gave_away_is_not_given_again(run, gpu_indexes, slots):
+    open_attempt(run=run, gpu_indexes=[0, 1], slots=9)
+    other = new_run(run.project)
+    before = everything()
+
+    with pytest.raises(Conflict):
+        open_attempt(run=other, gpu_indexes=gpu_indexes, slots=slots)
 
     assert everything() == before
 

@@ -9,6 +9,7 @@ from runs.executors.base import Capacity, ExecutorError, SubmitRefused
 from runs.lifecycle import Reason, Status
 from runs.models import Run
 from runs.scheduler import start
+from runs.scheduler.room import Room
 from runs.scheduler.start import BEHIND_OTHERS, start_waiting_runs
 from tests.runs.builders import ended, kinds, new_live_run, new_run
 from tests.runs.scheduler.conftest import BROKEN, seconds
@@ -78,7 +79,7 @@ def test_a_run_cancelled_while_the_scheduler_looked_at_it_is_not_started(engine,
     old = new_run()
     Run.objects.filter(pk=old.pk).update(status=Status.STARTING)
 
-    assert start.start_run(run=old, gpu_indexes=[]) is False
+    assert start.start_run(run=old, room=Room(engine, [])) is False
 
     assert engine.requests == []
     assert not old.attempts.exists()
