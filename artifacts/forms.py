@@ -8,7 +8,7 @@ from django import forms
 
 from artifacts.api.serializers import TagRequestSerializer
 from artifacts.models import TagValue
-from runs.api.serializers import RunChangesSerializer
+from runs.api.requests import RunChangesSerializer
 from trainhub.pages import JsonObjectField, ShapedForm
 
 

@@ -9,7 +9,7 @@ from django.conf import settings
 
 from projects.models import Project
 from runner.protocol import LEVELS
-from runs.api.serializers import RunRequestSerializer
+from runs.api.requests import RunRequestSerializer
 from runs.models import Run
 from runs.registry import DEFAULT_EXECUTOR, executors, recipes
 from trainhub.pages import JsonObjectField, ShapedForm

@@ -12,7 +12,8 @@ from artifacts.api import serializers as shapes
 from artifacts.downloads import send_file, send_whole
 from artifacts.models import Artifact, ArtifactState, ArtifactType, TagValue
 from projects.models import Role
-from runs.api.serializers import ProducedArtifactSerializer, RunChangesSerializer, RunSerializer
+from runs.api.requests import RunChangesSerializer
+from runs.api.serializers import ProducedArtifactSerializer, RunSerializer
 from runs.api.views import RunScopedView, create_once
 from trainhub.api.idempotency import answer_once, known_answer
 from trainhub.api.renderers import FileNegotiation

@@ -14,9 +14,7 @@ from runs.models import Attempt, Run, RunEvent
 from runs.receipts import cancel_receipt
 from runs.recipes import with_defaults
 from trainhub.api.renderers import api_time
-from trainhub.api.serializers import ParametersField, StrictSerializer, UtcTimeField
-
-MAX_NODES, MAX_GPUS = 10_000, 64
+from trainhub.api.serializers import ParametersField, UtcTimeField
 
 
 class TagSerializer(serializers.Serializer[Any]):
@@ -168,35 +166,6 @@ def describe_evidence(run: Run) -> dict[str, Any]:
         "phase": attempt.phase if attempt else "",
         "clock_skew_seconds": attempt.clock_skew_seconds if attempt else None,
     }
-
-
-class ComputeSerializer(StrictSerializer):
-    """What a run asks for."""
-
-    node_count = serializers.IntegerField(min_value=1, max_value=MAX_NODES, required=False)
-    gpus_per_node = serializers.IntegerField(min_value=0, max_value=MAX_GPUS, required=False)
-    gpu_type = serializers.CharField(max_length=100, allow_blank=True, required=False)
-
-
-class RunChangesSerializer(StrictSerializer):
-    """What a resumed or repeated run may have otherwise."""
-
-    name = serializers.CharField(max_length=200, required=False)
-    description = serializers.CharField(max_length=10_000, allow_blank=True, required=False)
-    recipe = serializers.RegexField(r"^[a-z0-9_-]+$", max_length=64, required=False)
-    dataset = serializers.CharField(max_length=2000, allow_blank=True, required=False)
-    model_parameters = ParametersField(required=False)
-    hyperparameters = ParametersField(required=False)
-    compute = ComputeSerializer(required=False)
-    executor = serializers.RegexField(r"^[a-z0-9_-]+$", max_length=64, required=False)
-    priority = serializers.IntegerField(min_value=-100, max_value=100, required=False)
-    max_restarts = serializers.IntegerField(min_value=0, max_value=100, required=False)
-
-
-class RunRequestSerializer(RunChangesSerializer):
-    """What creates a run."""
-
-    name = serializers.CharField(max_length=200)
 
 
 class LogLineSerializer(serializers.Serializer[Any]):

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 from projects.models import Project, Role
 from runs import services
 from runs.api import serializers as shapes
+from runs.api.requests import RunChangesSerializer, RunRequestSerializer
 from runs.filters import RunFilter
 from runs.lifecycle import TERMINAL
 from runs.models import Run
@@ -107,13 +108,13 @@ class RunListView(HubView):
     @extend_schema(
         operation_id="runs_create",
         parameters=[IDEMPOTENCY_KEY, PREFER],
-        request=shapes.RunRequestSerializer,
+        request=RunRequestSerializer,
         responses={201: shapes.RunSerializer, **errors(400, 401, 403, 404, 409)},
     )
     def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         """Launch a run. It is queued; the scheduler starts it when there is room."""
         project: Project = self.get_project(Role.EDITOR)
-        values = validated(shapes.RunRequestSerializer, request.data)
+        values = validated(RunRequestSerializer, request.data)
         return create_once(request, services.prepare_run(project=project, values=values))
 
 
@@ -159,13 +160,13 @@ class RunRepeatView(RunScopedView):
     @extend_schema(
         operation_id="runs_repeat",
         parameters=[IDEMPOTENCY_KEY, PREFER],
-        request=shapes.RunChangesSerializer,
+        request=RunChangesSerializer,
         responses={201: shapes.RunSerializer, **errors(400, 401, 403, 404, 409)},
     )
     def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
         """Launch a run with the same definition from the beginning; the body may change some of it."""
         run = self.get_run(Role.EDITOR)
-        changes = validated(shapes.RunChangesSerializer, request.data)
+        changes = validated(RunChangesSerializer, request.data)
         return create_once(request, services.prepare_repeat(run=run, changes=changes))
 
 
