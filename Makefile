@@ -77,15 +77,15 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"trainhub needs Python 3.11 or newer; $(PYTHON) is {sys.version.split()[0]}. Try: make up PYTHON=/path/to/python3.11")'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "Python's venv module is missing; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import shutil, sys; free = shutil.disk_usage(".").free >> 20; sys.exit(free < 1000 and f"Only {free} MiB are free here; setting up takes about 400 MiB.")'
-	@echo "Making the virtual environment in $(VENV) …"
+	@echo "Making the virtual environment in $(VENV) …" >&2
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: requirements.txt | $(VENV)/bin/python
-	@echo "Installing what requirements.txt pins (once; afterwards no network is needed) …"
+	@echo "Installing what requirements.txt pins (once; afterwards no network is needed) …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt requirements.txt $(VENV)/installed
-	@echo "Installing what requirements-dev.txt pins …"
+	@echo "Installing what requirements-dev.txt pins …" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
