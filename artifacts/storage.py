@@ -57,7 +57,8 @@ class FileStore:
             if written != size_bytes or digest != sha256:
                 raise InvalidInput({"file": ["Size or SHA-256 differ from the manifest; send it again."]})
             aside.rename(place)
-            _sync_folder(place.parent)
+            for folder in (place.parent, place.parent.parent, self._root):  # a new folder is an entry of its parent
+                _sync_folder(folder)
         except OSError as error:
             if error.errno in _FULL:
                 raise StorageFull("The artifact store has no room left; nothing was kept.") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 import tomllib
@@ -68,7 +69,11 @@ def load_recipe(folder: Path) -> Recipe:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise RecipeError(f"recipe.toml cannot be read: {error}") from None
     values: dict[str, Any] = {key: tuple(item) if isinstance(item, list) else item for key, item in declared.items()}
-    return Recipe(name=folder.name, folder=str(folder), digest=_digest(folder), **values)
+    try:
+        digest = _digest(folder)
+    except OSError as error:
+        raise RecipeError(f"a file of the recipe cannot be read: {error.strerror}") from None
+    return Recipe(name=folder.name, folder=str(folder), digest=digest, **values)
 
 
 @lru_cache(maxsize=256)  # parsing and checking the schemas takes 10 ms, and nothing but the text decides the outcome
@@ -82,6 +87,10 @@ def _read_declaration(text: str) -> dict[str, Any]:
             raise RecipeError(f"{name} must be {_DECLARED[name][1]}")
     if "title" not in declared or "command" not in declared:
         raise RecipeError("title or command is missing")
+    try:
+        json.dumps(declared, allow_nan=False)  # runs keep a snapshot; TOML knows dates and NaN, JSON does not
+    except (TypeError, ValueError) as error:
+        raise RecipeError(f"recipe.toml holds what JSON cannot: {error}") from None
     _check_schemas(declared)
     return declared
 
@@ -171,8 +180,10 @@ def find_recipes(folders: Iterable[Path]) -> tuple[dict[str, Recipe], dict[str, 
 def with_defaults(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return `values` with the schema's defaults for what is missing."""
     properties = schema.get("properties", {})
-    defaults = {name: rule["default"] for name, rule in properties.items() if "default" in rule}
-    return {**defaults, **values}
+    rules = {
+        name: rule for name, rule in properties.items() if isinstance(rule, dict)
+    }  # true and false are schemas too
+    return {**{name: rule["default"] for name, rule in rules.items() if "default" in rule}, **values}
 
 
 def known_to(schema: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,6 +79,8 @@ def complete(attempt: Attempt, request: HttpRequest, artifact_id: str) -> dict[s
 @node_endpoint("GET")
 def resume_file(attempt: Attempt, request: HttpRequest, index: int) -> FileResponse:  # noqa: ARG001
     """Send one file of the checkpoint to resume from."""
+    if attempt.ended_at is not None:
+        raise Fenced("The attempt has ended.")
     checkpoint = attempt.resume_from
     if checkpoint is None or index >= len(checkpoint.manifest):
         raise NotFound("There is no such file to resume from.")

@@ -57,6 +57,7 @@ def test_a_folder_becomes_a_recipe(make):
         ('title = "x"\ncommand = ["x"]\nshell = true', "unknown keys: shell"),
         ('title = "x"\ncommand = ["x"]\n[hyperparameters]\ntype = "nonsense"', "not a JSON Schema"),
         (GOOD + "minimum = 1\n", "a default breaks its own schema"),
+        (GOOD.replace("default = 0.1", "default = 2024-01-02"), "holds what JSON cannot"),
     ],
 )
 def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
@@ -113,6 +114,22 @@ def test_a_changed_declaration_counts_at_once(make):
 def test_a_folder_with_an_odd_name_is_no_recipe(make, name):
     with pytest.raises(RecipeError, match="folder's name"):
         load_recipe(make(name=name))
+
+
+def test_a_schema_may_be_true(make):
+    recipe = load_recipe(make('title = "x"\ncommand = ["x"]\n[hyperparameters.properties]\nlr = true'))
+
+    assert with_defaults(recipe.hyperparameters, {"lr": 1}) == {"lr": 1}
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_of_its_recipe_alone(make, tmp_path, monkeypatch):
+    make()
+    monkeypatch.setattr("runs.recipes._digest", lambda folder: (folder / "gone.py").read_text())
+
+    found, problems = find_recipes([tmp_path])
+
+    assert found == {}
+    assert "cannot be read" in problems[str(tmp_path / "mine")]
 
 
 def test_a_broken_folder_does_not_hide_the_others(make, tmp_path):

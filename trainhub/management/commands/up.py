@@ -45,6 +45,7 @@ class Command(BaseCommand):
             self.greet(operator)
         keeper = [sys.executable, "-S", "-m", "trainhub.keeper"]
         sys.stdout.flush()
+        os.environ["TRAINHUB_DATA"] = str(settings.DATA_DIR)  # a relative path means another place after the next line
         os.chdir(settings.BASE_DIR)
         os.execv(keeper[0], keeper)  # noqa: S606 - our own program; exec gives back this process's memory
 
