@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 from django.db.models import QuerySet
 
 from projects.querysets import Viewer, is_staff
-from runs.lifecycle import LIVE, Status
+from runs.lifecycle import Status
 
 if TYPE_CHECKING:
     from runs.models import Run  # noqa: F401 - named in the base class below
@@ -27,10 +27,6 @@ class RunQuerySet(QuerySet["Run"]):
     def waiting(self) -> Self:
         """Keep the runs to start next: highest priority first, then longest waiting."""
         return self.filter(status=Status.QUEUED, is_managed=True).order_by("-priority", "queued_at", "id")
-
-    def live(self) -> Self:
-        """Keep the runs that have an attempt which may have processes somewhere."""
-        return self.filter(status__in=LIVE, is_managed=True)
 
     def with_details(self) -> Self:
         """Load what a run's answer shows: project, people, newest metrics, attempts; two more queries for a list."""

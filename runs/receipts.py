@@ -12,8 +12,8 @@ from trainhub.api.renderers import api_time
 def cancel_receipt(run: Run) -> dict[str, Any] | None:
     """Return the receipt, or None for a run that nobody asked to cancel.
 
-    `checkpoint` is the newest whole one; `is_final` tells whether it was written after the request. `note` says in a
-    sentence why there is none, or none after the request.
+    `checkpoint` is the newest whole one; `is_final` tells whether the hub recorded it after the request;
+    one that was on its way at that moment counts too. `note` says in a sentence why there is none, or none after it.
     """
     asked = run.events.filter(kind__in=[Status.CANCELLING, Status.CANCELLED]).order_by("id").first()
     if asked is None or (asked.kind == Status.CANCELLED and asked.reason != Reason.CANCELLED):
@@ -54,4 +54,4 @@ def _note(run: Run, newest: Any, *, is_final: bool) -> str:
         return "The run was cancelled before its trainer started."
     if newest is None:
         return "The trainer ended without writing a checkpoint."
-    return "The trainer wrote no checkpoint after the request; this is its newest one."
+    return "No checkpoint was recorded after the request; this is the newest one."

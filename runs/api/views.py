@@ -50,7 +50,7 @@ def created(request: Request, run: Run) -> Response:
 
 
 def wait_for_start(request: Request, run_uid: str) -> None:
-    """Honour `Prefer: wait=N` on a creation: wait until the run has left the queue."""
+    """Honour `Prefer: wait=N` on a creation: wait until the run has started or ended."""
 
     def has_moved() -> bool:
         return not Run.objects.filter(uid=run_uid, status__in=["queued", "starting"]).exists()

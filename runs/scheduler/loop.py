@@ -72,7 +72,7 @@ def do_chores(chores: Sequence[Callable[[], object]]) -> None:
 
 
 class Clock:
-    """Notices when the wall clock jumps, so that no deadline is judged by the jump."""
+    """Notices when the wall clock jumps. The pass after it is left out; later ones go by the new time."""
 
     def __init__(self) -> None:
         self._wall, self._monotonic = time.time(), time.monotonic()
@@ -84,5 +84,5 @@ class Clock:
         self._wall, self._monotonic = wall, monotonic
         if abs(jump) < CLOCK_JUMP_SECONDS:
             return False
-        logger.warning("the clock jumped by %.0f s; deadlines are not judged in this pass", jump)
+        logger.warning("the clock jumped by %.0f s; this pass is left out", jump)
         return True

@@ -32,7 +32,7 @@ def test_a_run_is_launched_watched_cancelled_tagged_and_resumed(signed_in: Watch
     expect(page.get_by_text("Checkpoint @ step").first).to_be_visible(timeout=30_000)
     page.get_by_role("link", name="Cancel").click()
     page.get_by_role("button", name="Cancel the run").click()
-    expect(page.get_by_text("written after the request")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("recorded after the request")).to_be_visible(timeout=30_000)
     page.locator("#run-status").get_by_role("link", name=re.compile("Checkpoint @ step")).click()
     page.get_by_label("Tag", exact=True).select_option("release")
     page.get_by_label("Notes").fill("BLEU 32.5 on the hold-out set")

@@ -180,7 +180,7 @@ def test_cancelled_run_shows_the_receipt(browse, project, editor):
     text = text_of(browse().get(page_of(run)))
 
     assert "Receipt of the cancel" in text
-    assert "written after the request" in text
+    assert "recorded after the request" in text
     assert f"sha256 {checkpoint.digest}" in text
 
 

@@ -147,7 +147,7 @@ def test_the_receipt_says_when_the_checkpoint_is_older_than_the_request(cancel, 
     receipt = as_viewer.call("GET", run_path(attempt.run)).json()["receipt"]
 
     assert (receipt["checkpoint"]["id"], receipt["checkpoint"]["is_final"]) == (older.uid, False)
-    assert receipt["note"] == "The trainer wrote no checkpoint after the request; this is its newest one."
+    assert receipt["note"] == "No checkpoint was recorded after the request; this is the newest one."
 
 
 def test_the_receipt_says_when_there_is_no_checkpoint(cancel, as_viewer, attempt):

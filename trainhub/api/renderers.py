@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,11 +92,6 @@ def api_time(moment: datetime | None) -> str | None:
     if moment is None:
         return None
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def json_number(value: float | None) -> float | None:
-    """Return `value`, or None for NaN and the infinities, for which JSON has no number."""
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _plain(value: Any) -> Any:

@@ -38,7 +38,10 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     description="The same key and body give the first answer again; another body is a 409.",
 )
 PREFER = OpenApiParameter(
-    "Prefer", str, OpenApiParameter.HEADER, description="`wait=N`: wait at most N seconds for the end (RFC 7240)."
+    "Prefer",
+    str,
+    OpenApiParameter.HEADER,
+    description="`wait=N` seconds at most: for a new run to start, a cancelled one to end (RFC 7240).",
 )
 PAGING = [
     OpenApiParameter("page", int, description="From 1.", default=1),

@@ -34,7 +34,7 @@ class UtcTimeField(serializers.DateTimeField):
 
 
 class ParametersField(serializers.DictField):
-    """A flat JSON object of parameters: names to numbers, texts, booleans, lists or null."""
+    """A JSON object of parameters by name; the recipe's schema says what each may be."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         """Bound what is kept: few enough keys and no endless texts."""

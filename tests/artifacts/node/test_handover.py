@@ -336,5 +336,24 @@ def test_a_checkpoint_file_that_is_not_there_is_404(resuming, runner):
     assert runner.call("GET", "/node/resume/files/0").status_code == 404
 
 
+def test_an_attempt_that_has_ended_reads_its_checkpoint_no_more(resuming):
+    runner, _ = resuming
+    runner.call("POST", "/node/exit", exit_body())
+
+    answer = runner.call("GET", "/node/resume/files/0")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "fenced")
+
+
+def test_every_new_folder_of_the_store_is_synced_with_the_file(runner, offered, monkeypatch):
+    synced = []
+    monkeypatch.setattr("artifacts.storage._sync_folder", synced.append)
+
+    runner.call("PUT", f"{offered}/files/0", WEIGHTS)
+
+    uid = offered.rsplit("/", 1)[-1]
+    assert [folder.name for folder in synced] == [uid, uid[-2:], "store"]
+
+
 def test_an_offer_is_read_as_strictly_as_any_body(runner):
     assert runner.call("POST", "/node/artifacts", orjson.dumps([offer_body()])).status_code == 400
