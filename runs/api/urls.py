@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs.api import installation, telemetry, views
+from runs.api import installation, logs, metrics, views
 
 RUN = "projects/<uid:project_id>/runs/<uid:run_id>"
 
@@ -14,10 +14,10 @@ urlpatterns = [
     path(f"{RUN}/repeat", views.RunRepeatView.as_view(), name="api-run-repeat"),
     path(f"{RUN}/events", views.RunEventsView.as_view(), name="api-run-events"),
     path(f"{RUN}/attempts", views.RunAttemptsView.as_view(), name="api-run-attempts"),
-    path(f"{RUN}/logs", telemetry.LogView.as_view(), name="api-run-logs"),
-    path(f"{RUN}/logs/follow", telemetry.LogFollowView.as_view(), name="api-run-logs-follow"),
-    path(f"{RUN}/logs/download", telemetry.LogDownloadView.as_view(), name="api-run-logs-download"),
-    path(f"{RUN}/metrics", telemetry.MetricsView.as_view(), name="api-run-metrics"),
+    path(f"{RUN}/logs", logs.LogView.as_view(), name="api-run-logs"),
+    path(f"{RUN}/logs/follow", logs.LogFollowView.as_view(), name="api-run-logs-follow"),
+    path(f"{RUN}/logs/download", logs.LogDownloadView.as_view(), name="api-run-logs-download"),
+    path(f"{RUN}/metrics", metrics.MetricsView.as_view(), name="api-run-metrics"),
     path("recipes", installation.RecipeListView.as_view(), name="api-recipes"),
     path("recipes/<slug:recipe>", installation.RecipeView.as_view(), name="api-recipe"),
     path("executors", installation.ExecutorListView.as_view(), name="api-executors"),

@@ -1,16 +1,13 @@
-"""API of a run's logs and metrics."""
+"""API of a run's log."""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 from django.http import StreamingHttpResponse
-from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
@@ -18,23 +15,17 @@ from rest_framework.response import Response
 
 from runner.protocol import LEVELS, STREAMS
 from runs.api import serializers as shapes
+from runs.api.times import read_time
 from runs.api.views import RunScopedView
 from runs.models import Run
 from runs.telemetry.log_pages import LogLine, count_lines, follow, iterate_lines, read_page
-from runs.telemetry.series import Series, list_keys, read_series
 from trainhub.api.paging import PAGE_PARAMETERS, read_page_request, whole_number
 from trainhub.api.renderers import FileNegotiation
 from trainhub.api.schema import PAGING, errors
 from trainhub.api.waiting import wait_until, wanted_seconds
 from trainhub.errors import InvalidInput
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_FOLLOWED_LINES = 1000
-MIN_POINTS = 5  # first, last, minimum, maximum and a gap are always kept
-MAX_POINTS = 10_000  # of one metric in an answer
-MAX_KEYS = 100
-INT64_LIMIT = 2**63
-_SPACE_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")  # a + of a zone that was not percent-encoded
 
 LOG_FILTERS = [
     OpenApiParameter("start_time", OpenApiTypes.DATETIME, description="Lines at or after; without zone it is UTC."),
@@ -45,21 +36,6 @@ LOG_FILTERS = [
     OpenApiParameter("contains", str, description="Lines that contain the text; case does not matter."),
 ]
 LOG_FILTER_NAMES = frozenset(parameter.name for parameter in LOG_FILTERS)
-
-
-def read_time(query: Mapping[str, str], name: str) -> int | None:
-    """Return a time of the query string as µs since 1970 UTC; without zone it is UTC. Raises: InvalidInput."""
-    text = query.get(name)
-    if text is None:
-        return None
-    try:
-        moment = parse_datetime(_SPACE_FOR_PLUS.sub(r"\1+\2", text))
-        if moment is None or not text.isprintable():  # Python's parser stops at a NUL
-            raise ValueError(text)
-        difference = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - EPOCH
-    except (ValueError, OverflowError):
-        raise InvalidInput({name: ["Must be a time such as 2024-01-02T10:00:00Z."]}) from None
-    return (difference.days * 86400 + difference.seconds) * 1_000_000 + difference.microseconds
 
 
 def read_log_filters(request: Request) -> dict[str, Any]:
@@ -115,7 +91,7 @@ class LogView(RunScopedView):
         """Return a page of a run's log; `total` counts the lines that pass the filters."""
         wanted = read_page_request(request.query_params)
         filters = read_log_filters(request)
-        page = read_page(run_id=self.get_run().pk, page=wanted.number, page_size=wanted.size, **filters)
+        page = read_page(run_id=self.find_run().pk, page=wanted.number, page_size=wanted.size, **filters)
         items = [show_line(line) for line in page.items]
         return Response({"page": wanted.number, "page_size": wanted.size, "total": page.total, "items": items})
 
@@ -138,7 +114,7 @@ class LogFollowView(RunScopedView):
         """Return the lines from a cursor on; with `Prefer: wait=N` the answer waits for the first new one."""
         after = whole_number(request.query_params, "after", default=0, low=0, high=2**53)
         limit = whole_number(request.query_params, "limit", default=500, low=1, high=MAX_FOLLOWED_LINES)
-        run = self.get_run()
+        run = self.find_run()
 
         def has_news() -> bool:
             return count_lines(run.pk) > after or Run.objects.filter(pk=run.pk, completed_at__isnull=False).exists()
@@ -176,7 +152,7 @@ class LogDownloadView(RunScopedView):
         kind = request.query_params.get("as", "text")
         if kind not in {"text", "ndjson"}:
             raise InvalidInput({"as": ["Must be text or ndjson."]})
-        run = self.get_run()
+        run = self.find_run()
         lines = iterate_lines(run_id=run.pk, **read_log_filters(request))
         is_text = kind == "text"
         response = StreamingHttpResponse(
@@ -196,68 +172,3 @@ def _as_text(lines: Iterator[LogLine]) -> Iterator[bytes]:
 def _as_ndjson(lines: Iterator[LogLine]) -> Iterator[bytes]:
     for line in lines:
         yield orjson.dumps(show_line(line)) + b"\n"
-
-
-class MetricsView(RunScopedView):
-    """Metric series."""
-
-    query_parameters = frozenset({"key", "points", "first_step", "last_step", "start_time", "end_time", "hidden"})
-
-    @extend_schema(
-        operation_id="runs_metrics",
-        parameters=[
-            OpenApiParameter("key", str, many=True, description="Metrics wanted; the first 100 when left out."),
-            OpenApiParameter("points", int, description="Points of each metric, 5 to 10000.", default=1000),
-            OpenApiParameter("first_step", int),
-            OpenApiParameter("last_step", int, description="Included."),
-            OpenApiParameter("start_time", OpenApiTypes.DATETIME),
-            OpenApiParameter("end_time", OpenApiTypes.DATETIME),
-            OpenApiParameter("hidden", bool, description="Also the steps that a restart went back over."),
-        ],
-        responses={200: shapes.SeriesAnswerSerializer, **errors(400, 401, 404)},
-    )
-    def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
-        """Return metric series, thinned to the points asked for; first, last, minimum and maximum are kept."""
-        query = request.query_params
-        points = whole_number(query, "points", default=1000, low=MIN_POINTS, high=MAX_POINTS)
-        window = _read_window(query)
-        run = self.get_run()
-        known = list_keys(run.pk)
-        asked = query.getlist("key") or known[:MAX_KEYS]
-        if len(asked) > MAX_KEYS:
-            raise InvalidInput({"key": [f"At most {MAX_KEYS} metrics an answer; name the ones wanted."]})
-        wanted = [key for key in asked if key in set(known)]
-        series = read_series(run_id=run.pk, keys=wanted, limit=points, **window)
-        return Response({"series": {key: show_series(found) for key, found in series.items()}, "keys": known})
-
-
-def _read_window(query: Mapping[str, str]) -> dict[str, Any]:
-    limits = {"low": -INT64_LIMIT, "high": INT64_LIMIT - 1}
-    if query.get("hidden", "false") not in {"true", "false"}:
-        raise InvalidInput({"hidden": ["Must be true or false."]})
-    start, end = read_time(query, "start_time"), read_time(query, "end_time")
-    return {
-        "first_step": whole_number(query, "first_step", default=0, **limits) if "first_step" in query else None,
-        "last_step": whole_number(query, "last_step", default=0, **limits) if "last_step" in query else None,
-        "first_time": start // 1000 if start is not None else None,
-        "last_time": -(-end // 1000) - 1 if end is not None else None,
-        "hidden": query.get("hidden") == "true",
-    }
-
-
-def show_series(series: Series) -> dict[str, Any]:
-    """Return a series as the API shows it: null where JSON has no number, named in `special`."""
-    special = {
-        str(index): "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-        for index, value in enumerate(series.value)
-        if not math.isfinite(value)
-    }
-    return {
-        "step": list(series.step),
-        "time": list(series.time),
-        "value": [value if math.isfinite(value) else None for value in series.value],
-        "attempt": list(series.attempt),
-        "special": special,
-        "total": series.total,
-        "thinned": series.thinned,
-    }
