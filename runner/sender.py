@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -39,7 +41,7 @@ class LogStream:
 
     def refused(self, sequence: int, body: bytes, why: str) -> bytes:
         """Return a body with one line that says what was refused."""
-        return remark_body(sequence, ERROR, f"The hub refused {_count(body, 'lines')} log lines: {why}")
+        return remark_body(sequence, ERROR, f"The hub refused {_count(body, 'lines', 'time')} log lines: {why}")
 
 
 class MetricStream:
@@ -125,8 +127,8 @@ class Sender:
             self._resend = range(expected, number)
 
 
-def _count(body: bytes, key: str) -> Any:
+def _count(body: bytes, *path: str) -> Any:
     try:
-        return len(json.loads(body)[key])
+        return len(functools.reduce(operator.getitem, path, json.loads(body)))
     except (ValueError, KeyError, TypeError):
         return "some"

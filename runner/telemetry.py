@@ -157,7 +157,10 @@ def _json_float(value: float) -> JsonFloat:
 
 def log_body(sequence: int, lines: list[Line]) -> bytes:
     """Return the body of a log call."""
-    return _encode({"sequence": sequence, "lines": lines})
+    columns = zip(*lines, strict=True) if lines else ([], [], [], [])
+    return _encode(
+        {"sequence": sequence, "lines": dict(zip(("time", "level", "stream", "text"), columns, strict=True))}
+    )
 
 
 def metric_body(sequence: int, metrics: dict[str, MetricColumns]) -> bytes:

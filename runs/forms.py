@@ -12,6 +12,8 @@ from runner.protocol import LEVELS
 from runs.api.requests import RunRequestSerializer
 from runs.models import Run
 from runs.registry import DEFAULT_EXECUTOR, executors, recipes
+from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_search import MAX_PATTERN_CHARACTERS, Words
 from trainhub.pages import JsonObjectField, ShapedForm
 
 _COMPUTE = ("node_count", "gpus_per_node")
@@ -73,9 +75,14 @@ class LogFilterForm(forms.Form):
     level = forms.MultipleChoiceField(
         required=False, choices=[(level, level) for level in LEVELS], widget=forms.CheckboxSelectMultiple
     )
-    contains = forms.CharField(required=False, max_length=200, strip=False, label="Contains")
+    contains = forms.CharField(required=False, max_length=MAX_PATTERN_CHARACTERS, strip=False, label="Contains")
 
-    def filters(self) -> dict[str, Any]:
-        """Return the filters as the telemetry store takes them."""
-        cleaned = self.cleaned_data
-        return {"levels": cleaned["level"] or None, "contains": cleaned["contains"] or None}
+    @property
+    def wanted(self) -> LineFilter:
+        """Return the kinds of lines asked for."""
+        return LineFilter.of(levels=self.cleaned_data["level"] or None)
+
+    @property
+    def words(self) -> Words | None:
+        """Return the words to look for, None without any."""
+        return Words.of(self.cleaned_data["contains"]) if self.cleaned_data["contains"] else None

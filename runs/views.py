@@ -21,8 +21,10 @@ from runs.models import Run
 from runs.receipts import cancel_receipt
 from runs.recipes import with_defaults
 from runs.registry import recipes
-from runs.telemetry.log_pages import count_lines, follow, read_page
-from trainhub.api.paging import read_page_request
+from runs.telemetry.log_pages import TooManyLinesError, follow, read_page
+from runs.telemetry.log_ranges import count_lines
+from runs.telemetry.log_search import search_lines
+from trainhub.api.paging import read_page_request, whole_number
 from trainhub.api.views import find, require_role
 from trainhub.pages import ButtonView, FormPage, PageView, Paging, paginate
 
@@ -30,6 +32,7 @@ TAIL_LINES = 50
 LOG_PAGE_LINES = 200  # where the query string does not say
 NEWEST_EVENTS = 50  # on the run's page; a link leads to the rest
 NEWEST_ARTIFACTS = 20
+SEARCH_SECONDS = 1.0  # of looking for words in a very long log before the page shows what was found
 
 
 class RunListView(PageView):
@@ -183,7 +186,7 @@ class RunArtifactsView(RunScopedView):
 
 
 class RunLogView(RunScopedView):
-    """The log by pages, with filters."""
+    """The log by pages, with filters; words in a very long log are looked for step by step."""
 
     template_name = "runs/run_log.html"
 
@@ -193,9 +196,24 @@ class RunLogView(RunScopedView):
         form = LogFilterForm(request.GET)
         if not form.is_valid():
             return self.page(status=400, run=self.run, filter=form, lines=[], paging=Paging(1, wanted.size, 0))
-        found = read_page(run_id=self.run.pk, page=wanted.number, page_size=wanted.size, **form.filters())
+        try:
+            found = read_page(
+                run_id=self.run.pk, page=wanted.number, page_size=wanted.size, wanted=form.wanted, matcher=form.words
+            )
+        except TooManyLinesError:
+            return self.search(form, wanted.size)
         paging = Paging(wanted.number, wanted.size, found.total)
         return self.page(run=self.run, filter=form, lines=found.items, paging=paging)
+
+    def search(self, form: LogFilterForm, limit: int) -> HttpResponse:
+        """Show the matches of one step, how far it came, and the way on."""
+        after = whole_number(self.request.GET, "after", default=0, low=0, high=2**53)
+        found = search_lines(
+            run_id=self.run.pk, wanted=form.wanted, matcher=form.words, after=after, limit=limit, seconds=SEARCH_SECONDS
+        )
+        way_on = self.request.GET.copy()
+        way_on["after"] = str(found.next)
+        return self.page(run=self.run, filter=form, lines=found.items, search=found, way_on=way_on.urlencode())
 
 
 class RunTimelineView(RunScopedView):

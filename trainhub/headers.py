@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 
 class PrivateAnswersMiddleware:
@@ -16,6 +17,11 @@ class PrivateAnswersMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Add the headers."""
         response = self.get_response(request)
-        response.headers.setdefault("Cache-Control", "no-store, private")
-        response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        keep_private(response)
         return response
+
+
+def keep_private(response: HttpResponseBase) -> None:
+    """Add the headers to a response that does not have them."""
+    response.headers.setdefault("Cache-Control", "no-store, private")
+    response.headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")

@@ -1,8 +1,10 @@
-"""API of a run's log."""
+"""API of a run's log: pages, search, following, download."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import gzip
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +20,11 @@ from runs.api import serializers as shapes
 from runs.api.times import read_time
 from runs.api.views import RunScopedView
 from runs.models import Run
-from runs.telemetry.log_pages import LogLine, count_lines, follow, iterate_lines, read_page
+from runs.telemetry.log_blocks import LogLine, Matcher, read_blocks
+from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_pages import MAX_SCANNED_LINES, TooManyLinesError, follow, read_page
+from runs.telemetry.log_ranges import count_lines, find_spans
+from runs.telemetry.log_search import MAX_PATTERN_CHARACTERS, PatternError, Regex, Words, search_lines
 from trainhub.api.paging import PAGE_PARAMETERS, read_page_request, whole_number
 from trainhub.api.renderers import FileNegotiation
 from trainhub.api.schema import PAGING, errors
@@ -26,20 +32,26 @@ from trainhub.api.waiting import wait_until, wanted_seconds
 from trainhub.errors import InvalidInput
 
 MAX_FOLLOWED_LINES = 1000
+MAX_FOUND_LINES = 500  # matches of one search request
+SEARCH_SECONDS = 0.5  # of looking in one search request
 
-LOG_FILTERS = [
+KIND_FILTERS = [
     OpenApiParameter("start_time", OpenApiTypes.DATETIME, description="Lines at or after; without zone it is UTC."),
     OpenApiParameter("end_time", OpenApiTypes.DATETIME, description="Lines before."),
     OpenApiParameter("level", str, enum=LEVELS, many=True, description="Lines of these levels."),
     OpenApiParameter("stream", str, enum=STREAMS, description="Lines of this stream."),
     OpenApiParameter("attempt", int, description="Lines of this attempt."),
-    OpenApiParameter("contains", str, description="Lines that contain the text; case does not matter."),
 ]
+CONTAINS = OpenApiParameter("contains", str, description="Lines that contain the text; case does not matter.")
+REGEX = OpenApiParameter(
+    "regex", str, description="Lines in which this regular expression (RE2 syntax) finds something."
+)
+LOG_FILTERS = [*KIND_FILTERS, CONTAINS]
 LOG_FILTER_NAMES = frozenset(parameter.name for parameter in LOG_FILTERS)
 
 
-def read_log_filters(request: Request) -> dict[str, Any]:
-    """Return the filters of a log request as the telemetry store takes them. Raises: InvalidInput."""
+def read_line_filter(request: Request) -> LineFilter:
+    """Return which times and kinds of lines a request asks for. Raises: InvalidInput."""
     query = request.query_params
     start, end = read_time(query, "start_time"), read_time(query, "end_time")
     if start is not None and end is not None and end < start:
@@ -50,26 +62,57 @@ def read_log_filters(request: Request) -> dict[str, Any]:
     stream = query.get("stream")
     if stream is not None and stream not in STREAMS:
         raise InvalidInput({"stream": [f"Must be one of {', '.join(STREAMS)}."]})
-    contains = query.get("contains")
-    if contains is not None and not 0 < len(contains) <= 200:
-        raise InvalidInput({"contains": ["Must have 1 to 200 characters."]})
     attempt = whole_number(query, "attempt", default=0, low=1, high=2**31 - 1)
-    return {
-        "start_us": start,
-        "end_us": end,
-        "levels": levels or None,
-        "stream": stream,
-        "attempt": attempt or None,
-        "contains": contains,
-    }
+    return LineFilter.of(start_us=start, end_us=end, levels=levels or None, stream=stream, attempt=attempt or None)
+
+
+def read_words(query: Mapping[str, str]) -> Words | None:
+    """Return what `contains` asks for, None without it. Raises: InvalidInput."""
+    text = query.get("contains")
+    return None if text is None else Words.of(_checked_pattern("contains", text))
+
+
+def read_matcher(query: Mapping[str, str]) -> Words | Regex:
+    """Return what a search looks for: `contains` or `regex`, one of them. Raises: InvalidInput."""
+    words, pattern = read_words(query), query.get("regex")
+    if (words is None) == (pattern is None):
+        raise InvalidInput({"contains": ["Give either contains or regex."]})
+    if words is not None or pattern is None:
+        return words or Words.of("")
+    try:
+        return Regex(_checked_pattern("regex", pattern), ignore_case=_flag(query, "ignore_case"))
+    except PatternError as error:
+        raise InvalidInput({"regex": [f"This is no regular expression of RE2: {error}."]}) from None
+
+
+def _checked_pattern(name: str, text: str) -> str:
+    if not 0 < len(text) <= MAX_PATTERN_CHARACTERS:
+        raise InvalidInput({name: [f"Must have 1 to {MAX_PATTERN_CHARACTERS} characters."]})
+    return text
+
+
+def _flag(query: Mapping[str, str], name: str) -> bool:
+    if query.get(name, "false") not in {"true", "false"}:
+        raise InvalidInput({name: ["Must be true or false."]})
+    return query.get(name) == "true"
+
+
+@functools.lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def show_time(time_us: int) -> str:
+    """Return µs since 1970 UTC as ISO 8601 with microseconds and Z. A log has many lines a second."""
+    seconds, micros = divmod(time_us, 1_000_000)
+    return f"{_second(seconds)}.{micros:06d}Z"
 
 
 def show_line(line: LogLine) -> dict[str, Any]:
     """Return a line as the API shows it."""
-    moment = datetime.fromtimestamp(line.time_us // 1_000_000, UTC).replace(microsecond=line.time_us % 1_000_000)
     return {
         "line": line.number,
-        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "timestamp": show_time(line.time_us),
         "level": line.level,
         "stream": line.stream,
         "attempt": line.attempt,
@@ -88,12 +131,64 @@ class LogView(RunScopedView):
         responses={200: shapes.LogPageSerializer, **errors(400, 401, 404)},
     )
     def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
-        """Return a page of a run's log; `total` counts the lines that pass the filters."""
-        wanted = read_page_request(request.query_params)
-        filters = read_log_filters(request)
-        page = read_page(run_id=self.find_run().pk, page=wanted.number, page_size=wanted.size, **filters)
-        items = [show_line(line) for line in page.items]
-        return Response({"page": wanted.number, "page_size": wanted.size, "total": page.total, "items": items})
+        """Return a page of a run's log; `total` counts the lines that pass the filters.
+
+        `contains` looks at the text of every line, and is refused where that are more than a million:
+        `/logs/search` gets through any log, step by step.
+        """
+        page = read_page_request(request.query_params)
+        wanted, words = read_line_filter(request), read_words(request.query_params)
+        try:
+            found = read_page(
+                run_id=self.find_run().pk, page=page.number, page_size=page.size, wanted=wanted, matcher=words
+            )
+        except TooManyLinesError:
+            limit = f"{MAX_SCANNED_LINES:,}"
+            raise InvalidInput(
+                {"contains": [f"There are more than {limit} lines to look at: narrow them, or use /logs/search."]}
+            ) from None
+        items = [show_line(line) for line in found.items]
+        return Response({"page": page.number, "page_size": page.size, "total": found.total, "items": items})
+
+
+class LogSearchView(RunScopedView):
+    """Looking for text in the whole log."""
+
+    query_parameters = LOG_FILTER_NAMES | {"regex", "ignore_case", "after", "limit"}
+
+    @extend_schema(
+        operation_id="runs_logs_search",
+        parameters=[
+            CONTAINS,
+            REGEX,
+            OpenApiParameter("ignore_case", bool, description="For `regex`; `contains` always does.", default=False),
+            OpenApiParameter("after", int, description="Cursor: the `next` of the last answer; 0 at first.", default=0),
+            OpenApiParameter("limit", int, description="Matches wanted, 1 to 500.", default=100),
+            *KIND_FILTERS,
+        ],
+        responses={200: shapes.LogSearchSerializer, **errors(400, 401, 404)},
+    )
+    def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Return the next matches, and how far the search has come.
+
+        One request looks for about half a second. While `next` is not null there may be more: ask again with it as
+        `after`, also when there were no matches.
+        """
+        query = request.query_params
+        after = whole_number(query, "after", default=0, low=0, high=2**53)
+        limit = whole_number(query, "limit", default=100, low=1, high=MAX_FOUND_LINES)
+        wanted, matcher = read_line_filter(request), read_matcher(query)
+        found = search_lines(
+            run_id=self.find_run().pk, wanted=wanted, matcher=matcher, after=after, limit=limit, seconds=SEARCH_SECONDS
+        )
+        return Response(
+            {
+                "items": [show_line(line) for line in found.items],
+                "next": found.next,
+                "searched": found.searched,
+                "total": found.total,
+            }
+        )
 
 
 class LogFollowView(RunScopedView):
@@ -140,7 +235,11 @@ class LogDownloadView(RunScopedView):
 
     @extend_schema(
         operation_id="runs_logs_download",
-        parameters=[OpenApiParameter("as", str, enum=["text", "ndjson"], default="text"), *LOG_FILTERS],
+        parameters=[
+            OpenApiParameter("as", str, enum=["text", "ndjson"], default="text"),
+            OpenApiParameter("Accept-Encoding", str, OpenApiParameter.HEADER, description="`gzip` compresses."),
+            *LOG_FILTERS,
+        ],
         responses={
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "application/x-ndjson"): OpenApiTypes.STR,
@@ -148,27 +247,53 @@ class LogDownloadView(RunScopedView):
         },
     )
     def get(self, request: Request, project_id: str, run_id: str) -> StreamingHttpResponse:  # noqa: ARG002
-        """Download a run's log as text or as one JSON object a line."""
+        """Download a run's log as text or as one JSON object a line, compressed where the client takes gzip."""
         kind = request.query_params.get("as", "text")
         if kind not in {"text", "ndjson"}:
             raise InvalidInput({"as": ["Must be text or ndjson."]})
+        wanted, words = read_line_filter(request), read_words(request.query_params)
         run = self.find_run()
-        lines = iterate_lines(run_id=run.pk, **read_log_filters(request))
-        is_text = kind == "text"
+        blocks = _stream(run.pk, wanted, words, _as_text if kind == "text" else _as_ndjson)
+        is_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         response = StreamingHttpResponse(
-            _as_text(lines) if is_text else _as_ndjson(lines),
-            content_type="text/plain; charset=utf-8" if is_text else "application/x-ndjson",
+            _compressed(blocks) if is_gzip else blocks,
+            content_type="text/plain; charset=utf-8" if kind == "text" else "application/x-ndjson",
         )
-        response["Content-Disposition"] = f'attachment; filename="{run.uid}.{"log" if is_text else "ndjson"}"'
+        if is_gzip:
+            response["Content-Encoding"] = "gzip"
+        response["Vary"] = "Accept-Encoding"
+        response["Content-Disposition"] = f'attachment; filename="{run.uid}.{"log" if kind == "text" else "ndjson"}"'
         response["X-Content-Type-Options"] = "nosniff"
         return response
 
 
-def _as_text(lines: Iterator[LogLine]) -> Iterator[bytes]:
-    for line in lines:
-        yield f"{show_line(line)['timestamp']} {line.message}\n".encode()
+def accepts_gzip(header: str) -> bool:
+    """Tell whether an Accept-Encoding header takes gzip by name (RFC 9110, 12.5.3)."""
+    for entry in header.split(","):
+        name, _, parameters = entry.partition(";")
+        if name.strip().lower() == "gzip":
+            return parameters.replace(" ", "").lower() not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
+    return False
 
 
-def _as_ndjson(lines: Iterator[LogLine]) -> Iterator[bytes]:
-    for line in lines:
-        yield orjson.dumps(show_line(line)) + b"\n"
+def _stream(
+    run_id: int, wanted: LineFilter, words: Matcher | None, write: Callable[[LogLine], bytes]
+) -> Iterator[bytes]:
+    """Yield the lines a chunk at a time; what comes after the start is left out."""
+    for block in read_blocks(run_id, find_spans(run_id, wanted.times), wanted, words):
+        yield b"".join(map(write, block.lines))
+
+
+def _compressed(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield one gzip stream: a member for every block, which RFC 1952 allows and every reader takes as one."""
+    for block in blocks:
+        if block:
+            yield gzip.compress(block, compresslevel=1, mtime=0)
+
+
+def _as_text(line: LogLine) -> bytes:
+    return f"{show_time(line.time_us)} {line.message}\n".encode()
+
+
+def _as_ndjson(line: LogLine) -> bytes:
+    return orjson.dumps(show_line(line), option=orjson.OPT_APPEND_NEWLINE)

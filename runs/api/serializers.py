@@ -196,6 +196,15 @@ class LogFollowSerializer(serializers.Serializer[Any]):
     ended = serializers.BooleanField(help_text="The run has ended and all lines were given.")
 
 
+class LogSearchSerializer(serializers.Serializer[Any]):
+    """Matches from a cursor on, and the progress of the search."""
+
+    items = LogLineSerializer(many=True)
+    next = serializers.IntegerField(allow_null=True, help_text="`after` of the request to go on with; null: all seen.")
+    searched = serializers.IntegerField(help_text="Lines behind the search, from the first line of the log.")
+    total = serializers.IntegerField(help_text="Lines of the log.")
+
+
 class SeriesSerializer(serializers.Serializer[Any]):
     """One metric as columns; `special` holds index → NaN, Infinity or -Infinity where `value` is null."""
 

@@ -16,6 +16,7 @@ urlpatterns = [
     path(f"{RUN}/attempts", views.RunAttemptsView.as_view(), name="api-run-attempts"),
     path(f"{RUN}/logs", logs.LogView.as_view(), name="api-run-logs"),
     path(f"{RUN}/logs/follow", logs.LogFollowView.as_view(), name="api-run-logs-follow"),
+    path(f"{RUN}/logs/search", logs.LogSearchView.as_view(), name="api-run-logs-search"),
     path(f"{RUN}/logs/download", logs.LogDownloadView.as_view(), name="api-run-logs-download"),
     path(f"{RUN}/metrics", metrics.MetricsView.as_view(), name="api-run-metrics"),
     path("recipes", installation.RecipeListView.as_view(), name="api-recipes"),

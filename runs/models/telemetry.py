@@ -20,11 +20,24 @@ class TelemetryCounter(models.Model):
     run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="telemetry")
     log_lines = models.BigIntegerField(default=0)
     log_last_time = models.BigIntegerField(default=0, help_text="Running maximum of line times, µs since 1970 UTC.")
+    log_tally = models.JSONField(default=list, help_text="As LogChunk.tally, of the whole log.")
+    log_open_lines = models.IntegerField(default=0, help_text="Lines in the newest chunk.")
+    log_open_bytes = models.IntegerField(default=0, help_text="UTF-8 bytes of text in the newest chunk.")
     metric_points = models.BigIntegerField(default=0)
     inbox_points = models.BigIntegerField(default=0, help_text="Points not yet folded into chunks.")
     inbox_batches = models.BigIntegerField(default=0)
     newest_at = models.DateTimeField(null=True, help_text="When RunMetric was last brought up to date.")
     newest_batch = models.BigIntegerField(default=0, help_text="RunMetric holds all batches up to this id.")
+    newest_points = models.BigIntegerField(default=0, help_text="Points of those batches: of metric_points, how many.")
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["newest_at"],
+                name="newest_lagging",
+                condition=models.Q(metric_points__gt=models.F("newest_points")),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"telemetry of {self.run_id}"
@@ -38,6 +51,10 @@ class LogChunk(models.Model):
     time is in `payload`, and `earliest_time` and `latest_time` are the least and greatest of those. A chunk is
     late when it holds a line with a time before `first_time`: a clock stepped back. Time ranges look up late
     chunks beside the running maxima, which say nothing about them.
+
+    `tally` counts the lines of the run up to the end of this chunk, as [attempt, stream, level, lines] for each
+    combination that occurs: the lines of any kind between two chunks are a difference, without reading what lies
+    between.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -49,7 +66,7 @@ class LogChunk(models.Model):
     earliest_time = models.BigIntegerField()
     latest_time = models.BigIntegerField()
     is_late = models.BooleanField(default=False)
-    level_counts = models.JSONField(default=list, help_text="Lines per level, in the order of runner.protocol.LEVELS.")
+    tally = models.JSONField(default=list, help_text="[attempt, stream, level, lines so far] of each kind of line.")
     text_bytes = models.IntegerField(help_text="UTF-8 bytes of the lines before packing.")
     payload = models.BinaryField()
 

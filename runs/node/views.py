@@ -9,10 +9,10 @@ from django.http import HttpRequest
 
 from runs.attempts import claim_attempt, finish_attempt, record_heartbeat, record_start
 from runs.models import Attempt
-from runs.node import payloads
-from runs.node.auth import body_of, node_endpoint
+from runs.node import batches, payloads
+from runs.node.auth import batch_of, body_of, ingest_endpoint, node_endpoint
 from runs.recipes import with_defaults
-from runs.telemetry.append import append_lines, append_metrics
+from runs.telemetry.append import KnownSender, append_lines, append_metrics
 
 
 @node_endpoint("POST")
@@ -84,20 +84,20 @@ def heartbeat(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
     return {"order": order, "grace_seconds": attempt.run.grace_seconds}
 
 
-@node_endpoint("POST")
-def logs(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+@ingest_endpoint
+def logs(sender: KnownSender, request: HttpRequest) -> dict[str, Any]:
     """Store a batch of log lines."""
-    body = body_of(request)
-    lines = payloads.read_lines(body)
-    return {"sequence": append_lines(attempt=attempt, sequence=payloads.read_sequence(body), lines=lines)}
+    body = batch_of(request)
+    lines = batches.read_lines(body)
+    return {"sequence": append_lines(attempt=sender, sequence=batches.read_sequence(body), lines=lines)}
 
 
-@node_endpoint("POST")
-def metrics(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
+@ingest_endpoint
+def metrics(sender: KnownSender, request: HttpRequest) -> dict[str, Any]:
     """Store a batch of metric points."""
-    body = body_of(request)
-    columns = payloads.read_metrics(body)
-    return {"sequence": append_metrics(attempt=attempt, sequence=payloads.read_sequence(body), columns=columns)}
+    body = batch_of(request)
+    columns = batches.read_metrics(body)
+    return {"sequence": append_metrics(attempt=sender, sequence=batches.read_sequence(body), columns=columns)}
 
 
 @node_endpoint("POST")

@@ -2,36 +2,54 @@
 
 from __future__ import annotations
 
-import itertools
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from django.db import transaction
 from django.db.models import F
-from django.utils import timezone
 
-from runner.protocol import LEVELS, MAX_METRIC_KEY_CHARACTERS, STREAMS
-from runs.models import Attempt, LogChunk, MetricBatch, TelemetryCounter
-from runs.telemetry.newest import is_due, lock_counter, merge_batches
-from runs.telemetry.packing import LineColumns, pack_batch, pack_lines, unpack_lines
+from runner.protocol import MAX_METRIC_KEY_CHARACTERS
+from runs.models import Attempt, MetricBatch, TelemetryCounter
+from runs.telemetry.log_chunks import Lines, columns_of, is_unicode, store_lines
+from runs.telemetry.newest import make_counter
+from runs.telemetry.packing import pack_batch
 from runs.telemetry.points import Columns, Points
 from trainhub.errors import Fenced, SequenceGap
 
-MAX_CHUNK_LINES = 1000
-MAX_CHUNK_TEXT_BYTES = 64 * 1024
-MAX_LINE_TIME_US = 253_402_300_799_999_999  # the last µs of the year 9999, the greatest that a datetime can show
+
+class Sender(Protocol):
+    """Who sends: an `Attempt`, or the ids of one as ingest calls remember them. Its state is read anew."""
+
+    @property
+    def pk(self) -> int:
+        """Key of the attempt."""
+
+    @property
+    def run_id(self) -> int:
+        """Key of its run."""
+
+    @property
+    def number(self) -> int:
+        """Its number within the run."""
 
 
-def append_lines(*, attempt: Attempt, sequence: int, lines: Sequence[tuple[int, int, int, str]]) -> int:
+@dataclass(frozen=True, slots=True)
+class KnownSender:
+    """The ids of an attempt; they never change."""
+
+    pk: int
+    run_id: int
+    number: int
+
+
+def append_lines(*, attempt: Sender, sequence: int, lines: Lines) -> int:
     """Store a batch of log lines unless it is stored already, in a transaction of its own.
 
     Args:
-        attempt: the attempt that sends; only its ids are used, its state is read anew.
+        attempt: who sends.
         sequence: of the batch, from 1 without gaps.
-        lines: time (µs since 1970 UTC; moved into 1970 to 9999 when outside), index into LEVELS, index into
-            STREAMS, text (what is not valid Unicode in it becomes "?"). May be empty.
+        lines: may be empty. Times are moved into 1970 to 9999; what is not valid Unicode becomes "?".
 
     Returns:
         The highest sequence stored.
@@ -41,29 +59,22 @@ def append_lines(*, attempt: Attempt, sequence: int, lines: Sequence[tuple[int, 
         SequenceGap: an earlier batch is missing.
         ValueError: a level or stream does not exist.
     """
-    columns = _line_columns(attempt.number, lines)
+    columns = columns_of(attempt.number, lines)
     with transaction.atomic():
         stored = _claim_sequence(attempt, "log_sequence", sequence)
-        if stored is None and lines:
-            _store_lines(attempt.run_id, columns)
+        if stored is None and len(columns):
+            store_lines(attempt.run_id, columns)
     return sequence if stored is None else stored
 
 
-def append_metrics(
-    *,
-    attempt: Attempt,
-    sequence: int,
-    columns: Mapping[str, Columns],
-    now: datetime | None = None,
-) -> int:
+def append_metrics(*, attempt: Sender, sequence: int, columns: Mapping[str, Columns]) -> int:
     """Store a batch of metric points unless it is stored already, in a transaction of its own.
 
     Args:
-        attempt: the attempt that sends; only its ids are used, its state is read anew.
+        attempt: who sends.
         sequence: of the batch, from 1 without gaps.
         columns: for each key `step` (int64), `time` (ms since 1970 UTC, int64) and `value` (floats, NaN and the
             infinities among them), of equal length. May be empty.
-        now: the hub's time; decides whether the newest values are brought up to date.
 
     Returns:
         The highest sequence stored.
@@ -78,13 +89,11 @@ def append_metrics(
     with transaction.atomic():
         stored = _claim_sequence(attempt, "metric_sequence", sequence)
         if stored is None and points:
-            count = sum(map(len, points.values()))
             store_points(
                 run_id=attempt.run_id,
                 attempt_number=attempt.number,
                 payload=payload,
-                count=count,
-                now=now or timezone.now(),
+                count=sum(map(len, points.values())),
             )
     return sequence if stored is None else stored
 
@@ -96,29 +105,34 @@ def check_columns(columns: Mapping[str, Columns]) -> dict[str, Points]:
         ValueError: as `append_metrics`.
     """
     for key in columns:
-        if not 0 < len(key) <= MAX_METRIC_KEY_CHARACTERS or "\0" in key or not _is_unicode(key):
+        if not 0 < len(key) <= MAX_METRIC_KEY_CHARACTERS or "\0" in key or not is_unicode(key):
             raise ValueError(f"a metric key has 1 to {MAX_METRIC_KEY_CHARACTERS} characters, none of them NUL")
     checked = {key: Points.checked(values) for key, values in columns.items()}
     return {key: points for key, points in checked.items() if len(points)}
 
 
-def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int, now: datetime) -> None:
+def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int) -> None:
     """Put one packed batch of `count` points into the inbox; runs inside the caller's transaction.
 
-    A tracking client has no attempt and no sequence: it calls this with attempt number 1.
+    The newest values follow about a second later: the scheduler takes them from the inbox. A tracking client has
+    no attempt and no sequence: it calls this with attempt number 1.
     """
-    counter = lock_counter(run_id)
-    MetricBatch.objects.create(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload)
-    TelemetryCounter.objects.filter(run_id=run_id).update(
-        metric_points=F("metric_points") + count,
-        inbox_points=F("inbox_points") + count,
-        inbox_batches=F("inbox_batches") + 1,
+    counted = {
+        "metric_points": F("metric_points") + count,
+        "inbox_points": F("inbox_points") + count,
+        "inbox_batches": F("inbox_batches") + 1,
+    }
+    counter = TelemetryCounter.objects.filter(run_id=run_id)
+    # The counter's row comes first: its lock makes the order of ids within a run that of commits.
+    if not counter.update(**counted):
+        make_counter(run_id)
+        counter.update(**counted)
+    MetricBatch.objects.bulk_create(
+        [MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload)]
     )
-    if is_due(counter, now):
-        merge_batches(counter, now=now)
 
 
-def _claim_sequence(attempt: Attempt, column: Literal["log_sequence", "metric_sequence"], sequence: int) -> int | None:
+def _claim_sequence(attempt: Sender, column: Literal["log_sequence", "metric_sequence"], sequence: int) -> int | None:
     """Move the attempt on to `sequence`; return None, or the highest sequence stored if that has it already.
 
     The update is what fences and what orders two senders of the same batch: the second one waits for the first.
@@ -132,100 +146,3 @@ def _claim_sequence(attempt: Attempt, column: Literal["log_sequence", "metric_se
     if sequence > stored:
         raise SequenceGap(f"Batch {stored + 1} is wanted before batch {sequence}.", expected=stored + 1)
     return stored
-
-
-def _line_columns(attempt_number: int, lines: Sequence[tuple[int, int, int, str]]) -> LineColumns:
-    if not lines:
-        return LineColumns([], b"", b"", [], [])
-    times, levels, streams, texts = zip(*lines, strict=True)
-    if not 0 <= min(levels) <= max(levels) < len(LEVELS) or not 0 <= min(streams) <= max(streams) < len(STREAMS):
-        raise ValueError("a level or stream is not in the protocol")
-    return LineColumns(
-        [min(max(time, 0), MAX_LINE_TIME_US) for time in times],
-        bytes(levels),
-        bytes(streams),
-        [attempt_number] * len(lines),
-        [text if _is_unicode(text) else text.encode(errors="replace").decode() for text in texts],
-    )
-
-
-def _store_lines(run_id: int, lines: LineColumns) -> None:
-    """Number the lines, fill up the short last chunk and add new ones."""
-    counter = lock_counter(run_id)
-    last = LogChunk.objects.filter(run_id=run_id).order_by("-first_line").first()
-    chunks: list[LogChunk] = []
-    taken, greatest = 0, counter.log_last_time
-    sizes = list(itertools.accumulate(map(_text_bytes, lines.texts), initial=0))
-    if last is not None and (taken := _fitting(sizes, 0, last.lines, last.text_bytes)):
-        added = lines.part(0, taken)
-        _fill(last, unpack_lines(last.payload) + added, sizes[taken], greatest=max(greatest, *added.times))
-        greatest = last.last_time
-        last.save(update_fields=_CHUNK_FIELDS)
-    for start, stop in _cut(sizes, taken):
-        part = lines.part(start, stop)
-        chunk = LogChunk(
-            run_id=run_id,
-            first_line=counter.log_lines + start,
-            first_time=max(greatest, part.times[0]),
-            text_bytes=0,
-        )
-        _fill(chunk, part, sizes[stop] - sizes[start], greatest=max(greatest, *part.times))
-        greatest = chunk.last_time
-        chunks.append(chunk)
-    LogChunk.objects.bulk_create(chunks)
-    TelemetryCounter.objects.filter(run_id=run_id).update(
-        log_lines=counter.log_lines + len(lines), log_last_time=greatest
-    )
-
-
-_CHUNK_FIELDS = [
-    "lines",
-    "last_time",
-    "earliest_time",
-    "latest_time",
-    "is_late",
-    "level_counts",
-    "text_bytes",
-    "payload",
-]
-
-
-def _fill(chunk: LogChunk, lines: LineColumns, added_bytes: int, *, greatest: int) -> None:
-    """Set all that follows from the chunk's lines; `greatest` is the running maximum after them."""
-    chunk.lines = len(lines)
-    chunk.last_time = greatest
-    chunk.earliest_time = min(lines.times)
-    chunk.latest_time = max(lines.times)
-    chunk.is_late = chunk.earliest_time < chunk.first_time
-    chunk.level_counts = [lines.levels.count(level) for level in range(len(LEVELS))]
-    chunk.text_bytes += added_bytes
-    chunk.payload = pack_lines(lines)
-
-
-def _cut(sizes: Sequence[int], start: int) -> Iterator[tuple[int, int]]:
-    """Yield index ranges of lines that fill new chunks, a line that is too large alone in one."""
-    while start < len(sizes) - 1:
-        stop = start + max(1, _fitting(sizes, start, 0, 0))
-        yield start, stop
-        start = stop
-
-
-def _fitting(sizes: Sequence[int], start: int, chunk_lines: int, chunk_bytes: int) -> int:
-    """Return how many lines from index `start` a chunk can still take; `sizes` are running sums of bytes."""
-    by_bytes = bisect_right(sizes, sizes[start] + MAX_CHUNK_TEXT_BYTES - chunk_bytes, lo=start) - 1 - start
-    return max(0, min(by_bytes, MAX_CHUNK_LINES - chunk_lines, len(sizes) - 1 - start))
-
-
-def _text_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
-def _is_unicode(text: str) -> bool:
-    """Tell whether UTF-8 can hold the text; JSON may bring halves of surrogate pairs."""
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -6,32 +6,39 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runner.protocol import LEVELS, STREAMS
-from runs.telemetry.append import MAX_LINE_TIME_US
+from runs.telemetry.line_packing import LineColumns
+from runs.telemetry.log_chunks import MAX_LINE_TIME_US
 from runs.telemetry.log_ranges import TimeRange
-from runs.telemetry.packing import LineColumns
+from runs.telemetry.log_tally import Tally
 
 
 @dataclass(frozen=True, slots=True)
 class LineFilter:
-    """What a line must be; None and empty words ask for nothing. Levels and stream are indexes of the protocol."""
+    """What a line must be; None asks for nothing. Levels and stream are indexes of the protocol."""
 
     times: TimeRange
     levels: frozenset[int] | None
     stream: int | None
     attempt: int | None
-    words: str
 
     @classmethod
     def of(
         cls,
-        start_us: int | None,
-        end_us: int | None,
-        levels: Collection[str] | None,
-        stream: str | None,
-        attempt: int | None,
-        contains: str | None,
+        *,
+        start_us: int | None = None,
+        end_us: int | None = None,
+        levels: Collection[str] | None = None,
+        stream: str | None = None,
+        attempt: int | None = None,
     ) -> LineFilter:
-        """Make a filter from what `runs.telemetry.log_pages.read_page` is asked for.
+        """Make a filter.
+
+        Args:
+            start_us: keep lines with this time or later; µs since 1970 UTC of the line's own clock.
+            end_us: keep lines before this time.
+            levels: keep lines of these levels, names of the protocol; empty keeps none.
+            stream: keep lines of this stream, a name of the protocol.
+            attempt: keep lines of this attempt number.
 
         Raises:
             ValueError: an unknown level or stream.
@@ -41,24 +48,25 @@ class LineFilter:
             None if levels is None else frozenset(_index(LEVELS, level) for level in levels),
             None if stream is None else _index(STREAMS, stream),
             attempt,
-            (contains or "").casefold(),
         )
 
     @property
-    def needs_text(self) -> bool:
-        """Whether only the unpacked lines can tell what matches."""
-        return self.stream is not None or self.attempt is not None or bool(self.words)
+    def is_by_kind(self) -> bool:
+        """Whether anything but the time is asked for."""
+        return self.levels is not None or self.stream is not None or self.attempt is not None
 
-    def may_match(self, level_counts: list[int]) -> bool:
-        """Tell whether a chunk with these lines per level may hold a match."""
-        return self.levels is None or any(level_counts[level] for level in self.levels)
+    def count(self, tally: Tally) -> int:
+        """Return how many lines of a tally match, whatever their times."""
+        return sum(
+            count
+            for attempt, stream, level, count in tally
+            if (self.levels is None or level in self.levels)
+            and (self.stream is None or stream == self.stream)
+            and (self.attempt is None or attempt == self.attempt)
+        )
 
-    def count(self, level_counts: list[int]) -> int:
-        """Return how many lines match by level alone."""
-        return sum(level_counts if self.levels is None else (level_counts[level] for level in self.levels))
-
-    def matches(self, lines: LineColumns, *, is_inside: bool) -> list[int]:
-        """Return the indexes of the lines that match; `is_inside`: all are known to be in the time range."""
+    def matches(self, lines: LineColumns, *, is_inside: bool) -> Collection[int]:
+        """Return the indexes of the lines that match, ascending; `is_inside`: all are known to be in the time range."""
         found: Collection[int] = range(len(lines))
         if not is_inside:
             found = [index for index in found if lines.times[index] in self.times]
@@ -68,9 +76,7 @@ class LineFilter:
             found = [index for index in found if lines.streams[index] == self.stream]
         if self.attempt is not None:
             found = [index for index in found if lines.attempts[index] == self.attempt]
-        if self.words:
-            found = [index for index in found if self.words in lines.texts[index].casefold()]
-        return list(found)
+        return found
 
 
 def _index(names: tuple[str, ...], name: str) -> int:

@@ -1,37 +1,35 @@
-"""Reading log lines: pages with an exact total, following from a cursor, and everything for a download.
+"""Pages of a log with an exact total, and following it from a cursor.
 
-Without filters a page is arithmetic on line numbers; a time range adds a few look-ups. A filter by level counts with
-the chunks' summaries; one by stream, attempt or words unpacks every chunk of the range, a few at a time.
+Without filters a page is arithmetic on line numbers; a time range adds a few look-ups; a kind of line (level, stream,
+attempt) is counted and found by the chunks' running tallies. None of that grows with the log. Words in the text are
+looked for in every line: `runs.telemetry.log_search` does it in bounded steps, a page only while the lines are few.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
 
-from runner.protocol import LEVELS, STREAMS, Level, Stream
-from runs.models import LogChunk
+from runs.telemetry.line_packing import unpack_lines
+from runs.telemetry.log_blocks import (
+    PAYLOADS_AT_ONCE,
+    LogLine,
+    Matcher,
+    lines_at,
+    read_blocks,
+    read_payloads,
+    read_range,
+)
 from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_marks import mark_before, marks_from, seek
 from runs.telemetry.log_ranges import Span, count_lines, find_spans
-from runs.telemetry.newest import in_slices
-from runs.telemetry.packing import LineColumns, Payload, unpack_lines
 
-__all__ = ["LogLine", "LogPage", "count_lines", "follow", "iterate_lines", "read_page"]
-
-_SUMMARIES_AT_ONCE = 1000  # rows of about 100 bytes
-_PAYLOADS_AT_ONCE = 16  # chunks of at most 64 kB of text
+MAX_SCANNED_LINES = 1_000_000  # looked at for one page with words: about half a second
 
 
-@dataclass(frozen=True, slots=True)
-class LogLine:
-    """A line: its number in the run (from 0), its node's time (µs since 1970 UTC), and what was written."""
-
-    number: int
-    time_us: int
-    level: Level
-    stream: Stream
-    attempt: int
-    message: str
+class TooManyLinesError(Exception):
+    """A page with words would have to look at more than MAX_SCANNED_LINES lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +41,7 @@ class LogPage:
 
 
 def read_page(
-    *,
-    run_id: int,
-    page: int,
-    page_size: int,
-    start_us: int | None = None,
-    end_us: int | None = None,
-    levels: Collection[str] | None = None,
-    stream: str | None = None,
-    attempt: int | None = None,
-    contains: str | None = None,
+    *, run_id: int, page: int, page_size: int, wanted: LineFilter | None = None, matcher: Matcher | None = None
 ) -> LogPage:
     """Return one page of the lines that match; a page behind the last one is empty.
 
@@ -60,206 +49,144 @@ def read_page(
         run_id: the run; one that does not exist has no lines.
         page: from 1.
         page_size: lines a page, at least 1.
-        start_us: keep lines with this time or later; µs since 1970 UTC of the line's own clock.
-        end_us: keep lines before this time.
-        levels: keep lines of these levels, names of the protocol; empty keeps none.
-        stream: keep lines of this stream, a name of the protocol.
-        attempt: keep lines of this attempt number.
-        contains: keep lines with these words, whatever their case.
+        wanted: keep lines of these times and kinds; None keeps all.
+        matcher: keep lines whose text matches.
 
     Raises:
-        ValueError: page or page_size below 1, or an unknown level or stream.
+        ValueError: page or page_size below 1.
+        TooManyLinesError: there are too many lines to look at all their texts at once.
     """
     if page < 1 or page_size < 1:
         raise ValueError("page and page_size start at 1")
-    wanted = LineFilter.of(start_us, end_us, levels, stream, attempt, contains)
-    pager = _Pager(skip=(page - 1) * page_size, room=page_size)
-    for found in _search(run_id, wanted):
-        pager.add(found)
-    return LogPage(pager.total, _load(run_id, pager.taken, wanted))
+    wanted = wanted or LineFilter.of()
+    spans = find_spans(run_id, wanted.times)
+    parts = [part for span in spans for part in _parts(run_id, span, wanted)]
+    if matcher is not None:
+        if sum(part.count for part in parts) > MAX_SCANNED_LINES:
+            raise TooManyLinesError
+        found = [line for block in read_blocks(run_id, spans, wanted, matcher) for line in block.lines]
+        parts = [_Lines(found)]
+    return _cut_page(parts, skip=(page - 1) * page_size, room=page_size)
 
 
 def follow(*, run_id: int, after: int, limit: int) -> list[LogLine]:
     """Return at most `limit` lines with number `after` or higher, in order; the next cursor is the last number + 1."""
     first = max(after, 0)
-    stop = min(first + limit, count_lines(run_id))
-    return list(_read_range(run_id, first, stop))
+    return read_range(run_id, first, min(first + limit, count_lines(run_id)))
 
 
-def iterate_lines(
-    *,
-    run_id: int,
-    start_us: int | None = None,
-    end_us: int | None = None,
-    levels: Collection[str] | None = None,
-    stream: str | None = None,
-    attempt: int | None = None,
-    contains: str | None = None,
-) -> Iterator[LogLine]:
-    """Yield all lines that match, with the memory of a few chunks; arguments and errors as `read_page`.
+class _Part(Protocol):
+    """Some matches of a log, counted and not read yet."""
 
-    Lines that come after the first one is asked for may be left out.
-    """
-    wanted = LineFilter.of(start_us, end_us, levels, stream, attempt, contains)
-    for span in find_spans(run_id, wanted.times):
-        for place, columns in _chunks(run_id, span, wanted):
-            for index in wanted.matches(columns, is_inside=span.is_whole):
-                number = place + index
-                if span.first <= number < span.stop:
-                    yield _line(number, columns, index)
+    @property
+    def count(self) -> int: ...
+
+    def read(self, skip: int, count: int) -> list[LogLine]: ...
+
+
+def _cut_page(parts: list[_Part], *, skip: int, room: int) -> LogPage:
+    total = 0
+    items: list[LogLine] = []
+    for part in parts:
+        passed = max(0, skip - total)
+        taken = min(room - len(items), part.count - passed)
+        if taken > 0:
+            items += part.read(passed, taken)
+        total += part.count
+    return LogPage(total, items)
+
+
+def _parts(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Part]:
+    """Yield the matches of a span with the least reading that counts them exactly."""
+    if not span.is_whole:
+        yield _Lines(_lines_of(run_id, span.first, span, wanted))
+    elif not wanted.is_by_kind:
+        yield _Run(run_id, span.first, span.stop)
+    else:
+        end = mark_before(run_id, span.stop)
+        has_grown = end.stop > span.stop  # lines came after the span was found
+        stop = end.first if has_grown else span.stop
+        if span.first < stop:
+            yield _Kind.counted(run_id, span.first, stop, wanted)
+        if has_grown:
+            yield _Lines(_lines_of(run_id, end.first, span, wanted))
+
+
+def _lines_of(run_id: int, first: int, span: Span, wanted: LineFilter) -> list[LogLine]:
+    """Return the matches in the one chunk that begins at line `first`, as far as it is in the span."""
+    found: list[LogLine] = []
+    for place, payload in read_payloads(run_id, [first]):
+        columns = unpack_lines(payload)
+        found += lines_at(place, columns, wanted.matches(columns, is_inside=span.is_whole))
+    return [line for line in found if line.number < span.stop]
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
-    """`count` matches among the lines from `first` to before `stop`.
+class _Run:
+    """All lines from `first` to before `stop`."""
 
-    `lines` are the matches where they had to be unpacked to be counted, else None. `is_run`: every line matches.
-    """
-
+    run_id: int
     first: int
     stop: int
-    count: int
-    is_run: bool = False
-    is_inside: bool = True
-    lines: list[LogLine] | None = None
+
+    @property
+    def count(self) -> int:
+        return self.stop - self.first
+
+    def read(self, skip: int, count: int) -> list[LogLine]:
+        return read_range(self.run_id, self.first + skip, self.first + skip + count)
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """The matches from the `skip`-th on, at most `count`, of what was found."""
+class _Lines:
+    """Lines that had to be read to be counted."""
 
-    found: _Found
-    skip: int
+    lines: list[LogLine]
+
+    @property
+    def count(self) -> int:
+        return len(self.lines)
+
+    def read(self, skip: int, count: int) -> list[LogLine]:
+        return self.lines[skip : skip + count]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """The lines of a kind in the chunks from line `first` to before `stop`; `passed` are before them."""
+
+    run_id: int
+    first: int
+    stop: int
+    wanted: LineFilter
+    passed: int
     count: int
 
+    @classmethod
+    def counted(cls, run_id: int, first: int, stop: int, wanted: LineFilter) -> _Kind:
+        passed = wanted.count(mark_before(run_id, first).tally)
+        return cls(run_id, first, stop, wanted, passed, wanted.count(mark_before(run_id, stop).tally) - passed)
 
-@dataclass(slots=True)
-class _Pager:
-    """Counts all matches and remembers where those of the page are."""
+    def read(self, skip: int, count: int) -> list[LogLine]:
+        target = self.passed + skip
+        before, mark = seek(self.run_id, self.wanted, first=self.first, stop=self.stop, skip=target)
+        counted = self.wanted.count(before.tally)
+        skip, missing = target - counted, target - counted + count
+        firsts: list[int] = []
+        for chunk in marks_from(self.run_id, mark, self.stop):
+            own = self.wanted.count(chunk.tally) - counted
+            counted += own
+            missing -= own
+            if own:
+                firsts.append(chunk.first)
+            if missing <= 0:
+                break
+        return self._matches(firsts)[skip : skip + count]
 
-    skip: int
-    room: int
-    total: int = 0
-    taken: list[_Taken] = field(default_factory=list)
-
-    def add(self, found: _Found) -> None:
-        skip = max(0, self.skip - self.total)
-        self.total += found.count
-        count = min(self.room, found.count - skip)
-        if count > 0:
-            self.room -= count
-            self.taken.append(_Taken(found, skip, count))
-
-
-def _search(run_id: int, wanted: LineFilter) -> Iterator[_Found]:
-    """Yield where matches are, in line order, with the least reading that counts them exactly."""
-    is_plain = wanted.levels is None and not wanted.needs_text
-    for span in find_spans(run_id, wanted.times):
-        if is_plain and span.is_whole:
-            yield _Found(span.first, span.stop, span.stop - span.first, is_run=True)
-        elif wanted.needs_text or not span.is_whole:
-            yield from _search_text(run_id, span, wanted)
-        else:
-            yield from _search_levels(run_id, span, wanted)
-
-
-def _search_levels(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Found]:
-    for rows in _summaries(run_id, span):
-        for first, lines, level_counts in rows:
-            stop = min(first + lines, span.stop)
-            if stop - first < lines:  # lines came after the span was found
-                yield from _search_text(run_id, Span(first, stop, is_whole=True), wanted)
-            elif wanted.may_match(level_counts):
-                yield _Found(first, stop, wanted.count(level_counts))
-
-
-def _search_text(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Found]:
-    for first, columns in _chunks(run_id, span, wanted):
-        stop = min(first + len(columns), span.stop)
-        matches = [i for i in wanted.matches(columns, is_inside=span.is_whole) if first + i < stop]
-        yield _Found(
-            first, stop, len(matches), is_inside=span.is_whole, lines=[_line(first + i, columns, i) for i in matches]
-        )
-
-
-def _load(run_id: int, taken: list[_Taken], wanted: LineFilter) -> list[LogLine]:
-    """Return the lines of the page; what was not unpacked yet is read with one query for some chunks."""
-    firsts = [one.found.first for one in taken if one.found.lines is None and not one.found.is_run]
-    payloads = _payloads_at(run_id, firsts)
-    items: list[LogLine] = []
-    for one in taken:
-        found, stop = one.found, one.skip + one.count
-        if found.is_run:
-            items += _read_range(run_id, found.first + one.skip, found.first + stop)
-        elif found.lines is not None:
-            items += found.lines[one.skip : stop]
-        else:
-            columns = unpack_lines(payloads[found.first])
-            matches = wanted.matches(columns, is_inside=True)[one.skip : stop]
-            items += [_line(found.first + index, columns, index) for index in matches]
-    return items
-
-
-def _payloads_at(run_id: int, firsts: list[int]) -> dict[int, Payload]:
-    payloads: dict[int, Payload] = {}
-    for some in in_slices(firsts):
-        chunks = LogChunk.objects.filter(run_id=run_id, first_line__in=some)
-        payloads.update(chunks.values_list("first_line", "payload"))
-    return payloads
-
-
-def _read_range(run_id: int, first: int, stop: int) -> Iterator[LogLine]:
-    """Yield the lines with numbers from `first` to before `stop`."""
-    if first >= stop:
-        return
-    chunks = LogChunk.objects.filter(run_id=run_id)
-    place = chunks.filter(first_line__lte=first).order_by("-first_line").values("first_line")[:1]
-    rows = chunks.filter(first_line__gte=place, first_line__lt=stop).order_by("first_line")
-    for chunk_first, payload in rows.values_list("first_line", "payload"):
-        columns = unpack_lines(payload)
-        for number in range(max(first, chunk_first), min(stop, chunk_first + len(columns))):
-            yield _line(number, columns, number - chunk_first)
-
-
-def _summaries(run_id: int, span: Span) -> Iterator[list[tuple[int, int, list[int]]]]:
-    """Yield lists of (first line, lines, level counts) of the chunks that begin in the span.
-
-    Spans begin and end between chunks, but for the last one while lines are added to it.
-    """
-    place = span.first
-    while place < span.stop:
-        chunks = LogChunk.objects.filter(run_id=run_id, first_line__gte=place, first_line__lt=span.stop)
-        rows = list(
-            chunks.order_by("first_line").values_list("first_line", "lines", "level_counts")[:_SUMMARIES_AT_ONCE]
-        )
-        if rows:
-            yield rows
-        if len(rows) < _SUMMARIES_AT_ONCE:
-            return
-        place = rows[-1][0] + 1
-
-
-def _chunks(run_id: int, span: Span, wanted: LineFilter) -> Iterator[tuple[int, LineColumns]]:
-    """Yield first line and lines of the chunks in the span that may hold a match."""
-    if not span.is_whole:  # one chunk, of which the first line is known
-        for first, payload in _payloads_at(run_id, [span.first]).items():
-            yield first, unpack_lines(payload)
-        return
-    for rows in _summaries(run_id, span):
-        firsts = [first for first, _, level_counts in rows if wanted.may_match(level_counts)]
-        for start in range(0, len(firsts), _PAYLOADS_AT_ONCE):
-            some = firsts[start : start + _PAYLOADS_AT_ONCE]
-            payloads = _payloads_at(run_id, some)
-            for first in some:
-                yield first, unpack_lines(payloads[first])
-
-
-def _line(number: int, lines: LineColumns, index: int) -> LogLine:
-    return LogLine(
-        number,
-        lines.times[index],
-        LEVELS[lines.levels[index]],
-        STREAMS[lines.streams[index]],
-        lines.attempts[index],
-        lines.texts[index],
-    )
+    def _matches(self, firsts: list[int]) -> list[LogLine]:
+        found: list[LogLine] = []
+        for start in range(0, len(firsts), PAYLOADS_AT_ONCE):
+            for first, payload in read_payloads(self.run_id, firsts[start : start + PAYLOADS_AT_ONCE]):
+                columns = unpack_lines(payload)
+                found += lines_at(first, columns, self.wanted.matches(columns, is_inside=True))
+        return found

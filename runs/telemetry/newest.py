@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import F, Q
 from django.utils import timezone
 
 from runs.models import MetricBatch, RunMetric, TelemetryCounter
@@ -19,6 +19,7 @@ from runs.telemetry.packing import KeySummary, summarize_batch
 from runs.telemetry.points import rank
 
 REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; oftener costs up to half of the ingest rate
+_MERGED_AT_ONCE = 500  # batches; what a folding step deletes is less
 _SLICE = 500  # values of one IN list, well under SQLite's limit of parameters
 
 _Item = TypeVar("_Item")
@@ -33,24 +34,25 @@ def lock_counter(run_id: int) -> TelemetryCounter:
     locked = TelemetryCounter.objects.select_for_update()
     counter = locked.filter(run_id=run_id).first()
     if counter is None:
-        TelemetryCounter.objects.bulk_create([TelemetryCounter(run_id=run_id)], ignore_conflicts=True)
+        make_counter(run_id)
         counter = locked.get(run_id=run_id)
     return counter
 
 
-def is_due(counter: TelemetryCounter, now: datetime) -> bool:
-    """Tell whether the newest values may be brought up to date again; the clock may have been set back."""
-    return counter.newest_at is None or not timedelta() <= now - counter.newest_at < REFRESH_INTERVAL
+def make_counter(run_id: int) -> None:
+    """Make the run's counter when there is none. Raises: IntegrityError when there is no such run."""
+    TelemetryCounter.objects.bulk_create([TelemetryCounter(run_id=run_id)], ignore_conflicts=True)
 
 
 def runs_to_refresh(*, limit: int, now: datetime | None = None) -> list[int]:
-    """Return ids of runs whose newest values have lagged behind their inbox for a second, at most `limit`."""
-    pending = MetricBatch.objects.filter(run_id=OuterRef("run_id"), id__gt=OuterRef("newest_batch"))
-    lagging = TelemetryCounter.objects.filter(
-        run_id__in=MetricBatch.objects.values("run_id"),
-        newest_at__lte=(now or timezone.now()) - REFRESH_INTERVAL,
-    )
-    return list(lagging.filter(Exists(pending)).order_by("newest_at").values_list("run_id", flat=True)[:limit])
+    """Return ids of runs whose newest values lag behind their inbox, at most `limit`, the longest waiting first.
+
+    Those brought up to date within the last second are left out. A clock that was set back does not stop it.
+    """
+    moment = now or timezone.now()
+    is_due = Q(newest_at__isnull=True) | Q(newest_at__lte=moment - REFRESH_INTERVAL) | Q(newest_at__gt=moment)
+    lagging = TelemetryCounter.objects.filter(is_due, metric_points__gt=F("newest_points"))
+    return list(lagging.order_by(F("newest_at").asc(nulls_first=True)).values_list("run_id", flat=True)[:limit])
 
 
 def refresh_newest(*, run_id: int, now: datetime | None = None) -> None:
@@ -63,18 +65,30 @@ def refresh_newest(*, run_id: int, now: datetime | None = None) -> None:
 def merge_batches(counter: TelemetryCounter, *, now: datetime, upto: int | None = None) -> None:
     """Take the batches that came since the last time, with ids up to `upto`, into RunMetric.
 
-    The caller holds the lock on `counter`; its columns `newest_at` and `newest_batch` are written.
+    The caller holds the lock on `counter`; its columns `newest_…` are written.
     """
     pending = MetricBatch.objects.filter(run_id=counter.run_id, id__gt=counter.newest_batch).order_by("id")
     if upto is not None:
         pending = pending.filter(id__lte=upto)
-    batches = list(pending.values_list("id", "attempt_number", "payload"))
+    batches = list(pending.values_list("id", "attempt_number", "payload", "points")[:_MERGED_AT_ONCE])
     if not batches:
+        if upto is None:  # nothing waits, whatever the counts say
+            counter.newest_points = counter.metric_points
+            _note_merged(counter, now)
         return
     merge_newest(
-        counter.run_id, (summary for _, number, payload in batches for summary in summarize_batch(payload, number))
+        counter.run_id,
+        (summary for _, number, payload, _ in batches for summary in summarize_batch(payload, number)),
     )
-    TelemetryCounter.objects.filter(run_id=counter.run_id).update(newest_at=now, newest_batch=batches[-1][0])
+    counter.newest_batch = batches[-1][0]
+    counter.newest_points += sum(points for *_, points in batches)
+    _note_merged(counter, now)
+
+
+def _note_merged(counter: TelemetryCounter, now: datetime) -> None:
+    TelemetryCounter.objects.filter(run_id=counter.run_id).update(
+        newest_at=now, newest_batch=counter.newest_batch, newest_points=counter.newest_points
+    )
 
 
 def merge_newest(run_id: int, summaries: Iterable[KeySummary]) -> None:

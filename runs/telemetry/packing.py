@@ -1,7 +1,4 @@
-"""How lines and points become bytes and back. All integers and floats are little-endian.
-
-A chunk of lines: zlib level 1 over a JSON object of columns. Times are differences; levels and streams are two hex
-digits a line; attempts are runs of [number, lines].
+"""How points become bytes and back. All integers and floats are little-endian.
 
 A batch of points (the inbox): length of the header (uint32), the header as JSON (per key: name, points, and the
 indexes of its newest, least and greatest point, -1 for none), then steps, times and values of all keys as they are.
@@ -37,64 +34,7 @@ _CHUNK_HEAD = struct.Struct("<BBI")
 _POINT = struct.Struct("<qqd")
 POINT_BYTES = _POINT.size
 _KeyHead: TypeAlias = tuple[str, int, int, int, int]
-_ZLIB_LEVEL = 1  # 26 bytes a line and 8 a point; higher levels cost more time than they save space
-
-
-@dataclass(slots=True)
-class LineColumns:
-    """Lines as columns of equal length: times (µs since 1970 UTC), level and stream indexes, attempts, texts."""
-
-    times: list[int]
-    levels: bytes
-    streams: bytes
-    attempts: list[int]
-    texts: list[str]
-
-    def __len__(self) -> int:
-        return len(self.times)
-
-    def part(self, start: int, stop: int) -> LineColumns:
-        """Return the lines from index `start` to before `stop`."""
-        return LineColumns(
-            self.times[start:stop],
-            self.levels[start:stop],
-            self.streams[start:stop],
-            self.attempts[start:stop],
-            self.texts[start:stop],
-        )
-
-    def __add__(self, other: LineColumns) -> LineColumns:
-        return LineColumns(
-            self.times + other.times,
-            self.levels + other.levels,
-            self.streams + other.streams,
-            self.attempts + other.attempts,
-            self.texts + other.texts,
-        )
-
-
-def pack_lines(lines: LineColumns) -> bytes:
-    """Pack at least one line; its texts must be valid Unicode (no lone surrogates)."""
-    columns = {
-        "time": _differences(lines.times),
-        "level": lines.levels.hex(),
-        "stream": lines.streams.hex(),
-        "attempt": [[number, len(list(group))] for number, group in itertools.groupby(lines.attempts)],
-        "text": lines.texts,
-    }
-    return zlib.compress(orjson.dumps(columns), _ZLIB_LEVEL)
-
-
-def unpack_lines(payload: Payload) -> LineColumns:
-    """Undo `pack_lines`."""
-    columns = orjson.loads(zlib.decompress(payload))
-    return LineColumns(
-        times=list(itertools.accumulate(columns["time"])),
-        levels=bytes.fromhex(columns["level"]),
-        streams=bytes.fromhex(columns["stream"]),
-        attempts=[number for number, lines in columns["attempt"] for _ in range(lines)],
-        texts=columns["text"],
-    )
+_ZLIB_LEVEL = 1  # 8 bytes a point; higher levels cost more time than they save space
 
 
 @dataclass(frozen=True, slots=True)

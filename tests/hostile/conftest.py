@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
-from runs.telemetry.append import append_lines, append_metrics
+from runs.telemetry.append import append_metrics
 from tests.factories import Caller, artifact_path, new_artifact, new_attempt, run_path
+from tests.runs.telemetry.builders import append_lines
 
 
 @pytest.fixture

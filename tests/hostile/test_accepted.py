@@ -5,8 +5,8 @@ import math
 import orjson
 import pytest
 
-from runs.telemetry.append import append_lines, append_metrics
 from tests.factories import run_path
+from tests.runs.telemetry.builders import append_lines, show_metrics
 
 pytestmark = pytest.mark.django_db
 TEXTS = {
@@ -108,7 +108,7 @@ ODD = [*((key, math.nan) for key in KEYS), *(("odd", value) for value in NUMBERS
 @pytest.mark.parametrize(("key", "value"), ODD)
 def test_odd_metrics_break_nothing(checkpoint, as_anybody, looked_at, key, value):
     point = {"step": [2**63 - 1, -(2**63)], "time": [253_402_300_799_000, 0], "value": [value, 1.0]}
-    append_metrics(attempt=checkpoint.attempt, sequence=2, columns={key: point})
+    show_metrics(attempt=checkpoint.attempt, sequence=2, columns={key: point})
 
     shown = as_anybody.call("GET", f"{run_path(checkpoint.run)}/metrics").json()
 

@@ -12,7 +12,8 @@ from artifacts.manifest import is_safe_name
 from artifacts.storage import FileStore
 from projects.models import Project
 from runs.models import Run
-from runs.node.payloads import read_exit, read_heartbeat, read_lines, read_metrics
+from runs.node.batches import read_lines, read_metrics
+from runs.node.payloads import read_exit, read_heartbeat
 from tests.factories import everything, exit_body, heartbeat_body
 from trainhub.api.parsers import check_json, parse_json
 from trainhub.api.renderers import dump_json
@@ -118,7 +119,9 @@ def test_whole_numbers_of_every_size_are_dumped(value):
 READERS = [
     (read_heartbeat, heartbeat_body()),
     (read_exit, exit_body()),
-    (read_lines, {"lines": [[0, 1, 0, "x"]]}),
+    (read_lines, {"lines": [{"time": 0, "level": 1, "stream": 0, "text": "x"}]}),
+    (read_lines, {"lines": {"time": [0], "level": [1], "stream": [0], "text": ["x"]}}),
+    (read_metrics, {"metrics": [{"key": "loss", "step": 1, "time": 1, "value": 1.0}]}),
     (read_metrics, {"metrics": {"loss": {"step": [1], "time": [1], "value": [1.0]}}}),
 ]
 

@@ -14,8 +14,9 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from projects.services import create_token
-from runs.telemetry.append import append_lines, append_metrics
+from runs.telemetry.append import append_metrics
 from tests.factories import new_artifact, new_attempt
+from tests.runs.telemetry.builders import append_lines
 
 DOCUMENT = {"Accept": "application/vnd.oai.openapi+json"}
 schema = schemathesis.openapi.from_wsgi("/schema", get_wsgi_application(), headers=DOCUMENT)

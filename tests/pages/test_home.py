@@ -6,9 +6,9 @@ import pytest
 from django.utils import timezone
 
 from runs.models import Attempt, Run
-from runs.telemetry.append import append_metrics
 from tests.factories import new_attempt, new_run
 from tests.pages.reading import text_of
+from tests.runs.telemetry.builders import show_metrics
 
 
 def test_a_newcomer_is_led_to_the_first_project(browse, operator):
@@ -19,7 +19,7 @@ def test_running_run_shows_progress_and_newest_loss(browse, project, editor):
     attempt = new_attempt(project=project)
     Run.objects.filter(pk=attempt.run_id).update(progress=0.25)
     columns = {"loss": {"step": [7], "time": [1], "value": [1.5]}}
-    append_metrics(attempt=attempt, sequence=1, columns=columns)
+    show_metrics(attempt=attempt, sequence=1, columns=columns)
 
     text = text_of(browse().get("/"))
 

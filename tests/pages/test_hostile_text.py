@@ -5,9 +5,9 @@ from django.urls import reverse
 
 from artifacts.models import TagValue
 from artifacts.services import tag_artifact
-from runs.telemetry.append import append_lines, append_metrics
 from tests.factories import new_artifact, new_attempt, new_project, new_run
 from tests.pages.reading import read, text_of
+from tests.runs.telemetry.builders import append_lines, show_metrics
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>'\"&{{ 7|add:1 }}{% now %}"
 OTHER_WRITING = "مرحبا \u202e gnirts \u202c 🚀 é"
@@ -28,7 +28,7 @@ def places(admin):
         MARKUP: {"step": [1], "time": [1], "value": [1.0]},
         f"loss{MARKUP}": {"step": [1], "time": [1], "value": [1.0]},
     }
-    append_metrics(attempt=attempt, sequence=1, columns=columns)
+    show_metrics(attempt=attempt, sequence=1, columns=columns)
     checkpoint = new_artifact(run, name=MARKUP)
     tag_artifact(artifact=checkpoint, value=TagValue.RELEASE, notes=HOSTILE, by=admin)
     return {

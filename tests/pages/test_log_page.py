@@ -3,9 +3,9 @@
 import pytest
 from django.urls import reverse
 
-from runs.telemetry.append import append_lines
 from tests.factories import new_attempt
 from tests.pages.reading import text_of
+from tests.runs.telemetry.builders import append_lines
 
 SECOND_US = 1_000_000
 INFO, ERROR = 1, 3

@@ -6,9 +6,9 @@ from django.utils import timezone
 
 from runs.attempts import finish_attempt
 from runs.models import Run
-from runs.telemetry.append import append_metrics
 from tests.factories import exit_body, fresh, kinds, new_artifact, new_attempt, new_run
 from tests.pages.reading import flashes, text_of
+from tests.runs.telemetry.builders import show_metrics
 
 
 def page_of(run, name="run"):
@@ -17,7 +17,7 @@ def page_of(run, name="run"):
 
 def report_loss(attempt, values):
     columns = {"loss": {"step": list(range(len(values))), "time": [1] * len(values), "value": values}}
-    append_metrics(attempt=attempt, sequence=1, columns=columns)
+    show_metrics(attempt=attempt, sequence=1, columns=columns)
 
 
 def test_list_filters_as_the_api_does(browse, project, editor):

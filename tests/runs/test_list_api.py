@@ -6,8 +6,8 @@ from django.test.utils import CaptureQueriesContext
 
 from projects.models import Project
 from runs.models import Run, RunMetric
-from runs.telemetry.append import append_metrics
 from tests.factories import new_artifact, new_attempt, new_project, new_run, new_user, run_path
+from tests.runs.telemetry.builders import show_metrics
 
 pytestmark = pytest.mark.django_db
 
@@ -123,7 +123,7 @@ def test_pages_hold_every_run_once_although_all_are_equal_in_order(as_viewer, pr
 def test_a_run_shows_newest_metrics_but_not_the_systems(as_viewer, project):
     attempt = new_attempt(project=project)
     columns = {"step": [1, 2], "time": [1, 2], "value": [2.0, 1.5]}
-    append_metrics(attempt=attempt, sequence=1, columns={"loss": columns, "system/cpu": columns})
+    show_metrics(attempt=attempt, sequence=1, columns={"loss": columns, "system/cpu": columns})
 
     shown = as_viewer.call("GET", run_path(attempt.run)).json()
 
@@ -134,7 +134,7 @@ def test_a_run_shows_newest_metrics_but_not_the_systems(as_viewer, project):
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 def test_a_metric_that_json_has_no_number_for_is_null(as_viewer, project, value):
     attempt = new_attempt(project=project)
-    append_metrics(attempt=attempt, sequence=1, columns={"loss": {"step": [1], "time": [1], "value": [value]}})
+    show_metrics(attempt=attempt, sequence=1, columns={"loss": {"step": [1], "time": [1], "value": [value]}})
 
     answers = [as_viewer.call("GET", path) for path in (run_path(attempt.run), "/runs", f"/projects/{project.uid}")]
 

@@ -4,8 +4,8 @@ import orjson
 import pytest
 
 from runs.attempts import finish_attempt
-from runs.telemetry.append import append_lines
 from tests.factories import exit_body, new_attempt, run_path
+from tests.runs.telemetry.builders import append_lines
 
 pytestmark = pytest.mark.django_db
 START_US = 1_704_189_600_000_000  # 2024-01-02T10:00:00Z

@@ -97,12 +97,17 @@ class UnavailableMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002
         """Answer for the errors that this class is for, leave others alone."""
-        if isinstance(error, OperationalError | InterfaceError):
-            logger.warning("database unavailable: %s", type(error).__name__)
-            return unavailable()
-        if isinstance(error, RequestDataTooBig):
-            limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-            return json_error(TooLarge(f"The body is larger than {limit} bytes.", limit=limit))
-        if isinstance(error, DomainError):
-            return json_error(error)
-        return None
+        return answer_for(error)
+
+
+def answer_for(error: Exception) -> HttpResponse | None:
+    """Return the answer to an error that is no fault of the hub's code: 503, 413 or the domain's own; else None."""
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.warning("database unavailable: %s", type(error).__name__)
+        return unavailable()
+    if isinstance(error, RequestDataTooBig):
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        return json_error(TooLarge(f"The body is larger than {limit} bytes.", limit=limit))
+    if isinstance(error, DomainError):
+        return json_error(error)
+    return None

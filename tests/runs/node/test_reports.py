@@ -139,7 +139,7 @@ def test_an_exit_reported_twice_ends_once(send, attempt):
     [
         ("started", {"trainer_pid": 7, "started_at_ms": 0}),
         ("heartbeat", heartbeat_body()),
-        ("logs", {"sequence": 1, "lines": [[0, 1, 0, "late"]]}),
+        ("logs", {"sequence": 1, "lines": [{"time": 0, "level": 1, "stream": 0, "text": "late"}]}),
         ("metrics", {"sequence": 1, "metrics": {"loss": {"step": [1], "time": [1], "value": [1]}}}),
     ],
 )

@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from runs.telemetry.log_pages import count_lines, follow
+from runs.telemetry.log_pages import follow
+from runs.telemetry.log_ranges import count_lines
 from runs.telemetry.series import read_series
 from tests.factories import everything, new_attempt, run_path, runner_of
 
@@ -22,7 +23,13 @@ def send(attempt):
 
 
 def lines(sequence, *texts, time=1_000_000):
-    return {"sequence": sequence, "lines": [[time, 1, 0, text] for text in texts]}
+    count = len(texts)
+    columns = {"time": [time] * count, "level": [1] * count, "stream": [0] * count, "text": list(texts)}
+    return {"sequence": sequence, "lines": columns}
+
+
+def line(time=0, level=1, stream=0, text="good"):
+    return {"time": time, "level": level, "stream": stream, "text": text}
 
 
 def points(sequence, *values, key="loss"):
@@ -80,32 +87,127 @@ def test_an_empty_batch_takes_its_number(send, place):
     assert send(place, empty).json() == {"sequence": 1}
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        [0, 1, 0],
-        [0, 1, 0, "x", 1],
-        "x",
-        None,
-        {},
-        ["0", 1, 0, "x"],
-        [-1, 1, 0, "x"],
-        [2**63, 1, 0, "x"],
-        [1.5, 1, 0, "x"],
-        [0, 5, 0, "x"],
-        [0, -1, 0, "x"],
-        [0, True, 0, "x"],
-        [0, 1, 3, "x"],
-        [0, 1, 0, 1],
-        [0, 1, 0, None],
-        [0, 1, 0, "x" * 40_000],
-        [0, 1, 0, "a\x00b"],
-    ],
-)
-def test_a_bad_line_refuses_the_whole_batch(send, attempt, line):
+ODD_LINES = [
+    {"time": "0"},
+    {"time": -1},
+    {"time": 2**63},
+    {"time": 1.5},
+    {"level": 5},
+    {"level": -1},
+    {"level": True},
+    {"stream": 3},
+    {"stream": None},
+    {"text": 1},
+    {"text": None},
+    {"text": "x" * 40_000},
+    {"text": "a\x00b"},
+]
+
+
+@pytest.mark.parametrize("odd", [*ODD_LINES, {"more": 1}], ids=str)
+def test_a_bad_line_refuses_the_whole_batch(send, attempt, odd):
     before = everything()
 
-    answer = send("logs", {"sequence": 1, "lines": [[0, 1, 0, "good"], line]})
+    answer = send("logs", {"sequence": 1, "lines": [line(), {**line(), **odd}]})
+
+    assert answer.status_code == 400
+    assert everything() == before
+
+
+@pytest.mark.parametrize("odd", ODD_LINES, ids=str)
+def test_a_bad_value_in_a_column_refuses_the_whole_batch(send, attempt, odd):
+    before = everything()
+    columns = {name: [value, odd.get(name, value)] for name, value in line().items()}
+
+    answer = send("logs", {"sequence": 1, "lines": columns})
+
+    assert answer.status_code == 400
+    assert everything() == before
+
+
+@pytest.mark.parametrize("odd", [None, "x", 1, [0, 1, 0, "x"], [], {}, {"time": 0}], ids=str)
+def test_what_is_no_line_refuses_the_whole_batch(send, attempt, odd):
+    before = everything()
+
+    answer = send("logs", {"sequence": 1, "lines": [line(), odd]})
+
+    assert answer.status_code == 400
+    assert everything() == before
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        None,
+        "x",
+        {},
+        {"time": [0], "level": [1], "stream": [0]},
+        {"time": [0], "level": [1], "stream": [0], "text": ["x"], "more": [1]},
+        {"time": [0], "level": [1, 1], "stream": [0], "text": ["x"]},
+        {"time": 0, "level": 1, "stream": 0, "text": "x"},
+        {"time": [[0]], "level": [1], "stream": [0], "text": ["x"]},
+    ],
+    ids=str,
+)
+def test_bad_columns_of_lines_refuse_the_whole_batch(send, attempt, columns):
+    before = everything()
+
+    answer = send("logs", {"sequence": 1, "lines": columns})
+
+    assert answer.status_code == 400
+    assert everything() == before
+
+
+def test_lines_come_as_objects_too(send, attempt):
+    send("logs", {"sequence": 1, "lines": [line(5, 3, 1, "one"), line(6, 1, 0, "two")]})
+
+    stored_lines = follow(run_id=attempt.run_id, after=0, limit=10)
+    assert [(one.time_us, one.level, one.stream, one.message) for one in stored_lines] == [
+        (5, "ERROR", "stderr", "one"),
+        (6, "INFO", "stdout", "two"),
+    ]
+
+
+def point(key="loss", step=1, time=1, value=1.0):
+    return {"key": key, "step": step, "time": time, "value": value}
+
+
+def test_points_come_as_objects_too(send, attempt):
+    send(
+        "metrics", {"sequence": 1, "metrics": [point(value=3), point("lr"), point(step=2, value="NaN"), point(step=3)]}
+    )
+
+    found = read_series(run_id=attempt.run_id, keys=["loss", "lr"])
+    assert (found["loss"].step, found["lr"].value) == ([1, 2, 3], [1.0])
+    assert (found["loss"].value[0], math.isnan(found["loss"].value[1])) == (3.0, True)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        [],
+        "x",
+        {"key": None},
+        {"key": 1},
+        {"key": ["loss"]},
+        {"key": ""},
+        {"key": "a\x00b"},
+        {"step": 1.5},
+        {"step": True},
+        {"time": -1},
+        {"value": None},
+        {"value": "1"},
+        {"value": [1]},
+        {"more": 1},
+    ],
+    ids=str,
+)
+def test_a_bad_point_refuses_the_whole_batch(send, attempt, odd):
+    before = everything()
+    bad = {**point(), **odd} if isinstance(odd, dict) else odd
+
+    answer = send("metrics", {"sequence": 1, "metrics": [point(), bad]})
 
     assert answer.status_code == 400
     assert everything() == before
@@ -114,7 +216,6 @@ def test_a_bad_line_refuses_the_whole_batch(send, attempt, line):
 @pytest.mark.parametrize(
     "metrics",
     [
-        [],
         None,
         "x",
         {"loss": []},
@@ -160,7 +261,13 @@ def test_a_bad_sequence_is_400(send, attempt, place, sequence):
 
 @pytest.mark.parametrize(
     ("place", "body"),
-    [("logs", lines(1, *["x"] * 10_001)), ("metrics", points(1, *[1.0] * 10_001))],
+    [
+        ("logs", lines(1, *["x"] * 10_001)),
+        ("logs", {"sequence": 1, "lines": [line()] * 10_001}),
+        ("metrics", points(1, *[1.0] * 10_001)),
+        ("metrics", {"sequence": 1, "metrics": [point()] * 10_001}),
+    ],
+    ids=["lines", "line objects", "points", "point objects"],
 )
 def test_too_many_in_a_call_is_413_with_the_limit(send, attempt, place, body):
     before = everything()
@@ -194,8 +301,8 @@ def test_the_first_and_the_last_time_are_shown(send, attempt, as_viewer, time):
 
 
 def test_lines_keep_their_level_stream_and_text(send, attempt):
-    send("logs", {"sequence": 1, "lines": [[5, 3, 1, "<b>é🚂"]]})
+    send("logs", {"sequence": 1, "lines": [line(5, 3, 1, "<b>é🚂")]})
 
-    line = follow(run_id=attempt.run_id, after=0, limit=10)[0]
+    kept = follow(run_id=attempt.run_id, after=0, limit=10)[0]
 
-    assert (line.time_us, line.level, line.stream, line.message) == (5, "ERROR", "stderr", "<b>é🚂")
+    assert (kept.time_us, kept.level, kept.stream, kept.message) == (5, "ERROR", "stderr", "<b>é🚂")

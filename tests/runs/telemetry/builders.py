@@ -7,6 +7,9 @@ from django.utils import timezone
 from artifacts.models import Artifact, ArtifactType
 from projects.models import Project
 from runs.models import Attempt, Run
+from runs.telemetry import append
+from runs.telemetry.log_chunks import Lines
+from runs.telemetry.newest import refresh_newest
 
 
 def new_run(**values):
@@ -41,6 +44,18 @@ def end(attempt):
 
 def line(time_us=0, text="step", level=1, stream=0):
     return time_us, level, stream, text
+
+
+def append_lines(*, attempt, sequence, lines):
+    """Lines as rows (time, level, stream, text) in one ingest call."""
+    columns = Lines(*zip(*lines, strict=True)) if lines else Lines([], [], [], [])
+    return append.append_lines(attempt=attempt, sequence=sequence, lines=columns)
+
+
+def show_metrics(*, attempt, columns, sequence=1):
+    """Points in one ingest call, and the newest values brought up to date as the scheduler does it."""
+    append.append_metrics(attempt=attempt, sequence=sequence, columns=columns)
+    refresh_newest(run_id=attempt.run_id)
 
 
 def columns(*points):

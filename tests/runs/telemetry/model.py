@@ -8,10 +8,10 @@ from unittest import mock
 import pytest
 
 from runner.protocol import LEVELS, STREAMS
-from runs.telemetry.append import append_lines, append_metrics
+from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run
-from runs.telemetry.log_pages import LogLine
-from tests.runs.telemetry.builders import new_attempt, new_checkpoint, new_run
+from runs.telemetry.log_blocks import LogLine
+from tests.runs.telemetry.builders import append_lines, new_attempt, new_checkpoint, new_run
 from trainhub.errors import SequenceGap
 
 
@@ -23,10 +23,12 @@ class Crash(Exception):
 def small_chunks(*, lines=4, text_bytes=40, points=5, unpacked_per_point=20, in_list=2):
     """Let a few lines and points fill many chunks, and pages of rows be short."""
     with (
-        mock.patch("runs.telemetry.append.MAX_CHUNK_LINES", lines),
-        mock.patch("runs.telemetry.append.MAX_CHUNK_TEXT_BYTES", text_bytes),
-        mock.patch("runs.telemetry.log_pages._SUMMARIES_AT_ONCE", 3),
-        mock.patch("runs.telemetry.log_pages._PAYLOADS_AT_ONCE", 2),
+        mock.patch("runs.telemetry.log_chunks.MAX_CHUNK_LINES", lines),
+        mock.patch("runs.telemetry.log_chunks.MAX_CHUNK_TEXT_BYTES", text_bytes),
+        mock.patch("runs.telemetry.log_marks._FEWEST_AT_ONCE", 1),
+        mock.patch("runs.telemetry.log_marks._MOST_AT_ONCE", 3),
+        mock.patch("runs.telemetry.log_blocks.PAYLOADS_AT_ONCE", 2),
+        mock.patch("runs.telemetry.log_pages.PAYLOADS_AT_ONCE", 2),
         mock.patch("runs.telemetry.newest._SLICE", in_list),
         mock.patch("runs.telemetry.fold.CHUNK_POINTS", points),
         mock.patch("runs.telemetry.fold._STEP_BATCHES", 3),
@@ -65,7 +67,10 @@ class LogModel:
         assert caught.value.extra == {"expected": self.sequence + 1}
 
     def crash(self, batch):
-        with mock.patch("runs.telemetry.append.LogChunk.objects.bulk_create", side_effect=Crash), pytest.raises(Crash):
+        with (
+            mock.patch("runs.telemetry.log_chunks.TelemetryCounter.objects.filter", side_effect=Crash),
+            pytest.raises(Crash),
+        ):
             append_lines(attempt=self.attempt, sequence=self.sequence + 1, lines=[*batch, (0, 0, 0, "lost")])
 
     def restart(self, _batch):
@@ -123,7 +128,10 @@ class MetricModel:
 
     def crash(self, batch):
         columns = as_columns([*batch, ("lost", 0, 0, 0.0)])
-        with mock.patch("runs.telemetry.append.is_due", side_effect=Crash), pytest.raises(Crash):
+        with (
+            mock.patch("runs.telemetry.append.MetricBatch.objects.bulk_create", side_effect=Crash),
+            pytest.raises(Crash),
+        ):
             append_metrics(attempt=self.attempt, sequence=self.sequence + 1, columns=columns)
 
     def fold(self, _batch):

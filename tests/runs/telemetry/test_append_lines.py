@@ -3,9 +3,11 @@
 import pytest
 
 from runs.models import Attempt, LogChunk, TelemetryCounter
-from runs.telemetry.append import MAX_LINE_TIME_US, append_lines
-from runs.telemetry.log_pages import LogLine, count_lines, follow
-from tests.runs.telemetry.builders import end, line, new_attempt
+from runs.telemetry.log_blocks import LogLine
+from runs.telemetry.log_chunks import MAX_LINE_TIME_US
+from runs.telemetry.log_pages import follow
+from runs.telemetry.log_ranges import count_lines
+from tests.runs.telemetry.builders import append_lines, end, line, new_attempt
 from tests.runs.telemetry.model import LogModel, small_chunks
 from trainhub.errors import Fenced, SequenceGap
 
@@ -87,14 +89,25 @@ def test_lines_of_two_attempts_are_numbered_in_one_row():
     assert [(one.number, one.attempt, one.message) for one in followed] == [(1, 1, "two"), (2, 2, "three")]
 
 
-def test_short_last_chunk_is_filled_up_in_place():
+def test_short_last_chunk_is_filled_up_by_a_batch_that_fits_whole():
+    attempt = new_attempt()
+    with small_chunks(lines=4, text_bytes=1000):
+        append_lines(attempt=attempt, sequence=1, lines=[line()] * 2)
+        append_lines(attempt=attempt, sequence=2, lines=[line()] * 2)
+        append_lines(attempt=attempt, sequence=3, lines=[line()])
+
+    chunks = LogChunk.objects.filter(run=attempt.run).order_by("first_line")
+    assert list(chunks.values_list("first_line", "lines")) == [(0, 4), (4, 1)]
+
+
+def test_large_batch_begins_a_chunk_of_its_own():
     attempt = new_attempt()
     with small_chunks(lines=4, text_bytes=1000):
         append_lines(attempt=attempt, sequence=1, lines=[line()] * 3)
         append_lines(attempt=attempt, sequence=2, lines=[line()] * 6)
 
     chunks = LogChunk.objects.filter(run=attempt.run).order_by("first_line")
-    assert list(chunks.values_list("first_line", "lines")) == [(0, 4), (4, 4), (8, 1)]
+    assert list(chunks.values_list("first_line", "lines")) == [(0, 3), (3, 4), (7, 2)]
 
 
 def test_chunk_ends_before_its_text_grows_too_large():
@@ -120,12 +133,18 @@ def test_times_of_chunks_never_decrease_while_lines_keep_their_own():
     assert [one.time_us for one in follow(run_id=attempt.run_id, after=0, limit=10)] == [50, 60, 10, 20, 55, 70]
 
 
-def test_levels_are_counted_per_chunk():
-    attempt = new_attempt()
+def test_lines_of_each_attempt_stream_and_level_are_counted_up_to_the_end_of_a_chunk():
+    first = new_attempt()
+    with small_chunks(lines=4, text_bytes=1000):
+        append_lines(attempt=first, sequence=1, lines=[line(level=level) for level in (1, 1, 4, 1)])
+        second = new_attempt(first.run, number=2)
+        append_lines(attempt=second, sequence=1, lines=[line(level=1, stream=1), line(level=1)])
 
-    append_lines(attempt=attempt, sequence=1, lines=[line(level=level) for level in (1, 1, 4, 0, 1)])
-
-    assert LogChunk.objects.get(run=attempt.run).level_counts == [1, 3, 0, 0, 1]
+    chunks = LogChunk.objects.filter(run=first.run).order_by("first_line")
+    assert list(chunks.values_list("tally", flat=True)) == [
+        [[1, 0, 1, 3], [1, 0, 4, 1]],
+        [[1, 0, 1, 3], [1, 0, 4, 1], [2, 0, 1, 1], [2, 1, 1, 1]],
+    ]
 
 
 @pytest.mark.parametrize(("sent", "kept"), [(-1, 0), (2**70, MAX_LINE_TIME_US), (-(2**70), 0)])

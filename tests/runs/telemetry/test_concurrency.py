@@ -8,11 +8,11 @@ import pytest
 from django.db import connection, connections
 
 from runs.models import MetricBatch, TelemetryCounter
-from runs.telemetry.append import append_lines, append_metrics
+from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run
 from runs.telemetry.log_pages import follow
 from runs.telemetry.series import read_series
-from tests.runs.telemetry.builders import columns, line, new_attempt
+from tests.runs.telemetry.builders import append_lines, columns, line, new_attempt
 from tests.runs.telemetry.model import small_chunks
 
 pytestmark = [

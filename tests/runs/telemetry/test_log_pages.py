@@ -6,9 +6,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runs.telemetry.append import append_lines
-from runs.telemetry.log_pages import count_lines, follow, iterate_lines, read_page
-from tests.runs.telemetry.builders import line, new_attempt
+from runs.telemetry.log_blocks import read_blocks
+from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_pages import TooManyLinesError, follow, read_page
+from runs.telemetry.log_ranges import count_lines, find_spans
+from runs.telemetry.log_search import PatternError, Regex, Words, search_lines
+from tests.runs.telemetry.builders import append_lines, line, new_attempt
 from tests.runs.telemetry.model import LogModel, small_chunks
 
 pytestmark = pytest.mark.django_db
@@ -38,6 +41,12 @@ level_filters = st.sets(st.sampled_from(["DEBUG", "INFO", "ERROR"])).map(lambda 
 some = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+def asked(wanted):
+    """The arguments of a reader for what the model is asked."""
+    kinds = {name: value for name, value in wanted.items() if name != "contains"}
+    return {"wanted": LineFilter.of(**kinds), "matcher": Words.of(wanted["contains"]) if wanted["contains"] else None}
+
+
 def filled(history):
     """A log after a history of steps, in store and model."""
     model = LogModel()
@@ -58,7 +67,7 @@ def test_page_is_what_the_list_gives_whatever_the_clocks_do(db, history, wanted,
     with small_chunks():
         model = filled(history)
 
-        found = read_page(run_id=model.run.pk, page=page, page_size=page_size, **wanted)
+        found = read_page(run_id=model.run.pk, page=page, page_size=page_size, **asked(wanted))
 
     expected = model.matching(**wanted)
     assert found.total == len(expected)
@@ -71,7 +80,7 @@ def test_time_range_is_what_the_list_gives_when_clocks_run_forward(db, history, 
     with small_chunks():
         model = filled(history)
 
-        found = read_page(run_id=model.run.pk, page=1, page_size=page_size, **wanted)
+        found = read_page(run_id=model.run.pk, page=1, page_size=page_size, **asked(wanted))
 
     expected = model.matching(**wanted)
     assert (found.total, found.items) == (len(expected), expected[:page_size])
@@ -83,7 +92,8 @@ def test_download_is_what_the_list_gives(db, history, wanted):
     with small_chunks():
         model = filled(history)
 
-        downloaded = list(iterate_lines(run_id=model.run.pk, **wanted))
+        spans = find_spans(model.run.pk, asked(wanted)["wanted"].times)
+        downloaded = [line for block in read_blocks(model.run.pk, spans, **asked(wanted)) for line in block.lines]
 
     assert downloaded == model.matching(**wanted)
 
@@ -107,7 +117,7 @@ def test_one_leap_of_the_clock_does_not_hide_the_lines_after_it(db):
     with small_chunks(lines=3):
         append_lines(attempt=attempt, sequence=1, lines=[line(time) for time in times])
 
-        found = read_page(run_id=attempt.run_id, page=1, page_size=50, start_us=30, end_us=35)
+        found = read_page(run_id=attempt.run_id, page=1, page_size=50, wanted=LineFilter.of(start_us=30, end_us=35))
 
     assert [one.time_us for one in found.items] == [30, 31, 32, 33, 34]
     assert found.total == 5
@@ -134,19 +144,21 @@ def test_times_that_no_integer_column_holds_are_taken(db, start, end, total):
     attempt = new_attempt()
     append_lines(attempt=attempt, sequence=1, lines=[line(5)])
 
-    found = read_page(run_id=attempt.run_id, page=1, page_size=10, start_us=start, end_us=end)
+    found = read_page(run_id=attempt.run_id, page=1, page_size=10, wanted=LineFilter.of(start_us=start, end_us=end))
 
     assert found.total == total
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [{"page": 0}, {"page_size": 0}, {"levels": ["LOUD"]}, {"stream": "stdin"}],
-    ids=lambda wrong: next(iter(wrong)),
-)
-def test_what_makes_no_sense_is_a_value_error(db, wrong):
-    with pytest.raises(ValueError, match=r"start at 1|is none of"):
+@pytest.mark.parametrize("wrong", [{"page": 0}, {"page_size": 0}], ids=str)
+def test_page_numbers_below_one_are_a_value_error(db, wrong):
+    with pytest.raises(ValueError, match="start at 1"):
         read_page(**{"run_id": 1, "page": 1, "page_size": 10, **wrong})
+
+
+@pytest.mark.parametrize("wrong", [{"levels": ["LOUD"]}, {"stream": "stdin"}], ids=str)
+def test_unknown_levels_and_streams_are_a_value_error(wrong):
+    with pytest.raises(ValueError, match="is none of"):
+        LineFilter.of(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +167,8 @@ def test_what_makes_no_sense_is_a_value_error(db, wrong):
         ({}, 2),
         ({"start_us": 200, "end_us": 300}, 5),
         ({"start_us": 200}, 4),
-        ({"levels": ["INFO"]}, 3),
+        ({"levels": ["INFO"]}, 8),
+        ({"levels": ["ERROR"], "stream": "stdout", "attempt": 1}, 8),
     ],
     ids=str,
 )
@@ -166,7 +179,7 @@ def test_queries_of_a_page_do_not_grow_with_the_log(db, wanted, queries, batches
         send_numbered_batches(attempt, batches_sent)
 
     with CaptureQueriesContext(connection) as counted:
-        read_page(run_id=attempt.run_id, page=2, page_size=20, **wanted)
+        read_page(run_id=attempt.run_id, page=2, page_size=20, wanted=LineFilter.of(**wanted))
 
     assert len(counted) <= queries
 
@@ -175,3 +188,84 @@ def send_numbered_batches(attempt, count):
     for batch in range(count):
         lines_sent = [line(100 * batch + place, f"step {place}") for place in range(100)]
         append_lines(attempt=attempt, sequence=batch + 1, lines=lines_sent)
+
+
+SEARCHES = st.one_of(
+    st.sampled_from(["loss", "LOSS", "o", "Ünï", "nowhere", "0.5"]).map(lambda text: (Words.of(text), text.casefold())),
+    st.sampled_from(["x", "of m", '"', "\\"]).map(lambda text: (Words.of(text), text)),
+)
+
+
+@some
+@given(steps, filters, SEARCHES, st.integers(1, 3), st.booleans())
+def test_search_step_by_step_finds_what_the_list_gives(db, history, wanted, search, limit, in_haste):
+    matcher, text = search
+    with small_chunks():
+        model = filled(history)
+
+        found = list(searched_to_the_end(model.run.pk, wanted, matcher, limit, 0.0 if in_haste else 60.0))
+
+    assert found == [line for line in model.matching(**{**wanted, "contains": None}) if text in line.message.casefold()]
+
+
+def searched_to_the_end(run_id, wanted, matcher, limit, seconds):
+    after = 0
+    while after is not None:
+        step = search_lines(
+            run_id=run_id, wanted=asked(wanted)["wanted"], matcher=matcher, after=after, limit=limit, seconds=seconds
+        )
+        assert len(step.items) <= limit
+        assert step.next is None or step.next > after or step.items
+        yield from step.items
+        after = step.next
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ignore_case", "found"),
+    [
+        (r"loss=\d", False, ["loss=1"]),
+        (r"LOSS=\d", False, []),
+        (r"LOSS=\d", True, ["loss=1"]),
+        (r"^é+$", False, ["éé"]),
+        (r"(a+)+$", False, ["a" * 40]),
+    ],
+)
+def test_regular_expression_finds_lines(db, pattern, ignore_case, found):
+    attempt = new_attempt()
+    texts = ["loss=1", "loss=x", "éé", "a" * 40, "a" * 40 + "!"]
+    append_lines(attempt=attempt, sequence=1, lines=[line(text=text) for text in texts])
+
+    matcher = Regex(pattern, ignore_case=ignore_case)
+    step = search_lines(run_id=attempt.run_id, wanted=LineFilter.of(), matcher=matcher, after=0, limit=9, seconds=60)
+
+    assert [one.message for one in step.items] == found
+
+
+@pytest.mark.parametrize("pattern", ["(", r"(a)\1", "(?=a)", "a{1000}{1000}", "(?P<x>a){999}{9}"])
+def test_pattern_that_re2_does_not_take_is_refused(pattern):
+    with pytest.raises(PatternError):
+        Regex(pattern, ignore_case=False)
+
+
+def test_search_that_runs_out_of_time_says_how_far_it_came(db):
+    attempt = new_attempt()
+    with small_chunks(lines=2, text_bytes=1000):
+        append_lines(attempt=attempt, sequence=1, lines=[line(text=f"line {number}") for number in range(6)])
+
+        step = search_lines(
+            run_id=attempt.run_id, wanted=LineFilter.of(), matcher=Words.of("line 5"), after=0, limit=9, seconds=0
+        )
+
+    assert (step.items, step.next, step.searched, step.total) == ([], 2, 2, 6)
+
+
+def test_page_with_words_is_refused_where_too_many_lines_would_be_looked_at(db, monkeypatch):
+    attempt = new_attempt()
+    append_lines(attempt=attempt, sequence=1, lines=[line(level=1), line(level=3), line(level=3)])
+    monkeypatch.setattr("runs.telemetry.log_pages.MAX_SCANNED_LINES", 2)
+    page = {"run_id": attempt.run_id, "page": 1, "page_size": 9, "matcher": Words.of("step")}
+
+    with pytest.raises(TooManyLinesError):
+        read_page(**page)
+
+    assert read_page(**page, wanted=LineFilter.of(levels=["ERROR"])).total == 2

@@ -2,10 +2,11 @@
 
 import math
 from datetime import UTC, datetime, timedelta
+from unittest import mock
 
 import pytest
 
-from runs.models import RunMetric
+from runs.models import RunMetric, TelemetryCounter
 from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run
 from runs.telemetry.newest import refresh_newest, runs_to_refresh
@@ -25,7 +26,16 @@ def newest(attempt, key="loss"):
 
 
 def send(attempt, sequence, *points, now=NOON):
-    append_metrics(attempt=attempt, sequence=sequence, columns={"loss": columns(*points)}, now=now)
+    """A batch, and a pass of the scheduler at that time."""
+    append_metrics(attempt=attempt, sequence=sequence, columns={"loss": columns(*points)})
+    refresh(now)
+
+
+def refresh(now):
+    due = runs_to_refresh(limit=10, now=now)
+    for run_id in due:
+        refresh_newest(run_id=run_id, now=now)
+    return due
 
 
 def send_one_by_one(attempt, points):
@@ -33,15 +43,15 @@ def send_one_by_one(attempt, points):
         send(attempt, sequence, point, now=at(10 * sequence))
 
 
-def test_first_batch_shows_at_once():
+def test_first_batch_shows_with_the_next_pass():
     attempt = new_attempt()
 
-    send(attempt, 1, (1, 10, 0.5))
+    send(attempt, 1, (1, 10, 0.5), now=NOON)
 
     assert newest(attempt) == (1, 10, 0.5, "")
 
 
-def test_second_batch_within_a_second_shows_with_the_next_one_after_it():
+def test_second_batch_within_a_second_shows_when_the_second_is_over():
     attempt = new_attempt()
     send(attempt, 1, (1, 10, 0.5), now=at(0))
     send(attempt, 2, (5, 50, 9.0), now=at(0.9))
@@ -67,13 +77,36 @@ def test_run_that_went_silent_is_found_and_brought_up_to_date():
     attempt = new_attempt()
     send(attempt, 1, (1, 10, 0.5), now=at(0))
     send(attempt, 2, (2, 20, 0.4), now=at(0.5))
-    found = runs_to_refresh(limit=10, now=at(2))
 
-    refresh_newest(run_id=attempt.run_id, now=at(2))
+    found = refresh(at(2))
 
     assert found == [attempt.run_id]
     assert newest(attempt) == (2, 20, 0.4, "")
-    assert runs_to_refresh(limit=10, now=at(9)) == []
+    assert refresh(at(9)) == []
+
+
+def test_counts_that_went_wrong_are_set_right_when_nothing_waits():
+    attempt = new_attempt()
+    send(attempt, 1, (1, 10, 0.5), now=at(0))
+    TelemetryCounter.objects.filter(run=attempt.run).update(newest_points=0)
+
+    found = refresh(at(2))
+
+    assert found == [attempt.run_id]
+    assert refresh(at(4)) == []
+
+
+def test_more_batches_than_one_pass_takes_are_taken_by_the_next():
+    attempt = new_attempt()
+    for sequence in range(1, 6):
+        append_metrics(attempt=attempt, sequence=sequence, columns={"loss": columns((sequence, 1, 1.0))})
+
+    with mock.patch("runs.telemetry.newest._MERGED_AT_ONCE", 3):
+        refresh(at(0))
+        before = newest(attempt)
+        refresh(at(1))
+
+    assert (before[0], newest(attempt)[0]) == (3, 5)
 
 
 def test_folding_brings_the_newest_values_up_to_date():

@@ -7,15 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runs.telemetry.line_packing import LineColumns, pack_lines, unpack_lines
 from runs.telemetry.packing import (
-    LineColumns,
     pack_batch,
-    pack_lines,
     pack_points,
     pack_selection,
     summarize_batch,
     unpack_batch,
-    unpack_lines,
     unpack_points,
     unpack_selections,
 )
@@ -37,7 +35,7 @@ def rows_of(packed):
 @given(lines)
 def test_lines_come_back(rows):
     times, levels, streams, attempts, texts = zip(*rows, strict=True)
-    columns = LineColumns(list(times), bytes(levels), bytes(streams), list(attempts), list(texts))
+    columns = LineColumns(list(times), bytes(levels), bytes(streams), sorted(attempts), list(texts))
 
     assert unpack_lines(memoryview(pack_lines(columns))) == columns
 

@@ -1,0 +1,82 @@
+"""Finding lines of a kind in a long log by the running tallies of its chunks, without reading what lies before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from django.db.models import QuerySet
+
+from runs.models import LogChunk
+from runs.telemetry.log_filter import LineFilter
+from runs.telemetry.log_tally import Tally
+
+_FIELDS = ("first_line", "lines", "tally")
+_FEWEST_AT_ONCE, _MOST_AT_ONCE = 16, 1000  # chunks whose tallies, about 100 bytes each, are read by one query
+
+
+class Mark(NamedTuple):
+    """A chunk and how many lines of each kind there are up to its end."""
+
+    first: int
+    lines: int
+    tally: Tally
+
+    @property
+    def stop(self) -> int:
+        """Number of the line after its last one."""
+        return self.first + self.lines
+
+
+BEGINNING = Mark(0, 0, ())
+
+
+def mark_before(run_id: int, line: int) -> Mark:
+    """Return the chunk that holds the line before `line`: the beginning when there is none. One query."""
+    row = _chunks(run_id).filter(first_line__lt=line).order_by("-first_line").values_list(*_FIELDS).first()
+    return Mark(*row) if row else BEGINNING
+
+
+def seek(run_id: int, wanted: LineFilter, *, first: int, stop: int, skip: int) -> tuple[Mark, Mark]:
+    """Return the chunk with the match after `skip` others, counted from line 0, and the chunk before it.
+
+    Args:
+        run_id: the run.
+        wanted: what matches; its times are not looked at.
+        first: the chunk is at or behind this line, which begins a chunk.
+        stop: and begins before this line; the match must exist.
+        skip: matches to pass over.
+
+    Looks up chunks where the match would be if matches were spread evenly, and in the middle, by turns: some
+    4 look-ups for most logs, twice the binary logarithm of the number of chunks at the worst.
+    """
+    before, after = mark_before(run_id, first), mark_before(run_id, stop)
+    is_even = True
+    while before.stop < after.first:
+        low, high = wanted.count(before.tally), wanted.count(after.tally)
+        share = (skip - low) / (high - low) if is_even else 0.5
+        guess = before.stop + int((after.first - before.stop) * share)
+        found = mark_before(run_id, min(guess, after.first - 1) + 1)
+        if wanted.count(found.tally) <= skip:
+            before = found
+        else:
+            after = found
+        is_even = not is_even
+    return before, after
+
+
+def marks_from(run_id: int, mark: Mark, stop: int) -> Iterator[Mark]:
+    """Yield `mark` and the chunks behind it that begin before `stop`, a growing number of them by one query."""
+    yield mark
+    place, at_once = mark.stop, _FEWEST_AT_ONCE
+    while place < stop:
+        rows = _chunks(run_id).filter(first_line__gte=place, first_line__lt=stop).order_by("first_line")
+        found = [Mark(*row) for row in rows.values_list(*_FIELDS)[:at_once]]
+        yield from found
+        if len(found) < at_once:
+            return
+        place, at_once = found[-1].stop, min(2 * at_once, _MOST_AT_ONCE)
+
+
+def _chunks(run_id: int) -> QuerySet[LogChunk]:
+    return LogChunk.objects.filter(run_id=run_id)
