@@ -69,7 +69,10 @@ def test_what_a_dead_runner_had_on_disk_is_delivered(own_hub: Hub) -> None:
 
     run = own_hub.wait_for_status(path, "failed", "completed", "cancelled", seconds=DEATH_SECONDS)
     said = own_hub.messages(path)
-    last_line = [line[3] for batch in waiting for line in batch["lines"] if line[2] == 0][-1]
+    columns = [batch["lines"] for batch in waiting]
+    last_line = [
+        text for one in columns for text, stream in zip(one["text"], one["stream"], strict=True) if stream == 0
+    ][-1]
     last_step = [step for batch in points for step in batch["metrics"].get("loss", {"step": []})["step"]][-1]
     assert (run["status"], run["reason"]) == ("failed", "runner_died")
     assert said == expected_lines(path.rpartition("/")[2], given)[: len(said)]

@@ -95,7 +95,9 @@ class Hub:
     def log_lines(self) -> list[list[Any]]:
         """Return all log lines [time, level, stream, text] in order of their batches."""
         batches = self.batches["logs"]
-        return [line for number in sorted(batches) for line in batches[number]["lines"]]
+        columns = [batches[number]["lines"] for number in sorted(batches)]
+        names = ("time", "level", "stream", "text")
+        return [list(line) for one in columns for line in zip(*(one[name] for name in names), strict=True)]
 
     def points(self, key: str) -> list[tuple[int, Any]]:
         """Return (step, value) of one metric, in order."""

@@ -78,7 +78,7 @@ def test_a_refused_batch_is_put_aside_and_replaced_by_a_remark(bench):
     assert bench.run() == 0
     assert hub.lines() == ["The hub refused 2 log lines: 400 invalid: Line 2 is odd."]
     aside = next((bench.path / "spool" / "logs").glob("*.refused"))
-    assert [line[3] for line in json.loads(aside.read_bytes())["lines"]] == ["a", "b"]
+    assert json.loads(aside.read_bytes())["lines"]["text"] == ["a", "b"]
 
 
 def test_a_refused_metric_batch_is_told_in_the_log(bench):

@@ -70,7 +70,7 @@ def test_a_closed_and_empty_spool_has_no_next(folder):
 
 
 def test_lines_that_found_no_room_are_told_once_there_is_room(tmp_path):
-    logs = Spool(tmp_path / "logs", stored=0, max_bytes=120)
+    logs = Spool(tmp_path / "logs", stored=0, max_bytes=200)
     telemetry = Telemetry(logs, Spool(tmp_path / "metrics", stored=0))
     telemetry.add_line(1, 1, 0, "a" * 60)
     telemetry.flush()

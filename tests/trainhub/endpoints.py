@@ -53,6 +53,7 @@ ENDPOINTS = [
     Endpoint("api-run-events", "GET", f"{RUN}/events", "viewer"),
     Endpoint("api-run-attempts", "GET", f"{RUN}/attempts", "viewer"),
     Endpoint("api-run-logs", "GET", f"{RUN}/logs", "viewer"),
+    Endpoint("api-run-logs-search", "GET", f"{RUN}/logs/search?contains=step", "viewer"),
     Endpoint("api-run-logs-follow", "GET", f"{RUN}/logs/follow", "viewer"),
     Endpoint("api-run-logs-download", "GET", f"{RUN}/logs/download", "viewer"),
     Endpoint("api-run-metrics", "GET", f"{RUN}/metrics", "viewer"),
