@@ -17,12 +17,17 @@ class RunQuerySet(QuerySet["Run"]):
     """Runs; start from `visible_to` wherever a person asks."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """Keep the runs of the projects that `user` is a member of; operators see all."""
+        """Keep the runs of the projects that `user` is a member of; operators see all, nobody sees deleted ones."""
+        kept = self.not_deleted()
         if is_staff(user):
-            return self
+            return kept
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self.filter(project__memberships__user=user)
+        return kept.filter(project__memberships__user=user)
+
+    def not_deleted(self) -> Self:
+        """Leave out the runs that were deleted and are only waiting for their rows and files to go."""
+        return self.filter(deleted_at=None)
 
     def waiting(self) -> Self:
         """Keep the runs to start next: highest priority first, then longest waiting."""

@@ -19,12 +19,25 @@ class TelemetryCounter(models.Model):
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="telemetry")
     log_lines = models.BigIntegerField(default=0)
+    log_bytes = models.BigIntegerField(default=0, help_text="UTF-8 bytes of the lines before packing.")
     log_last_time = models.BigIntegerField(default=0, help_text="Running maximum of line times, µs since 1970 UTC.")
     metric_points = models.BigIntegerField(default=0)
     inbox_points = models.BigIntegerField(default=0, help_text="Points not yet folded into chunks.")
     inbox_batches = models.BigIntegerField(default=0)
     newest_at = models.DateTimeField(null=True, help_text="When RunMetric was last brought up to date.")
     newest_batch = models.BigIntegerField(default=0, help_text="RunMetric holds all batches up to this id.")
+    leftovers_since = models.DateTimeField(
+        null=True, help_text="Rows of a removed log or metric history wait since then to be deleted; None: none do."
+    )
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["leftovers_since"],
+                name="telemetry_leftovers",
+                condition=models.Q(leftovers_since__isnull=False),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"telemetry of {self.run_id}"

@@ -174,7 +174,7 @@ def _store_lines(run_id: int, lines: LineColumns) -> None:
         chunks.append(chunk)
     LogChunk.objects.bulk_create(chunks)
     TelemetryCounter.objects.filter(run_id=run_id).update(
-        log_lines=counter.log_lines + len(lines), log_last_time=greatest
+        log_lines=counter.log_lines + len(lines), log_bytes=F("log_bytes") + sizes[-1], log_last_time=greatest
     )
 
 
