@@ -13,8 +13,7 @@ from simple_history.models import HistoricalRecords
 from projects.querysets import ProjectQuerySet
 from projects.uids import new_project_uid
 
-
-MAX_RETENTION_DAYS = 36_500  # a century; further dates are of no use to anybody
+MAX_RETENTION_DAYS = 36_500  # a century; more is as good as for ever
 
 
 class ProjectStatus(models.TextChoices):

@@ -19,11 +19,12 @@ from runs.api.times import read_time
 from runs.api.views import RunScopedView
 from runs.models import Run
 from runs.telemetry.log_pages import LogLine, count_lines, follow, iterate_lines, read_page
+from runs.telemetry.removed import log_removed_at, unbroken
 from trainhub.api.paging import PAGE_PARAMETERS, read_page_request, whole_number
-from trainhub.api.renderers import FileNegotiation
+from trainhub.api.renderers import FileNegotiation, api_time
 from trainhub.api.schema import PAGING, errors
 from trainhub.api.waiting import wait_until, wanted_seconds
-from trainhub.errors import InvalidInput
+from trainhub.errors import InvalidInput, Removed
 
 MAX_FOLLOWED_LINES = 1000
 
@@ -91,9 +92,12 @@ class LogView(RunScopedView):
         """Return a page of a run's log; `total` counts the lines that pass the filters."""
         wanted = read_page_request(request.query_params)
         filters = read_log_filters(request)
-        page = read_page(run_id=self.find_run().pk, page=wanted.number, page_size=wanted.size, **filters)
+        run = self.find_run()
+        page = read_page(run_id=run.pk, page=wanted.number, page_size=wanted.size, **filters)
         items = [show_line(line) for line in page.items]
-        return Response({"page": wanted.number, "page_size": wanted.size, "total": page.total, "items": items})
+        removed_at = None if page.total else api_time(log_removed_at(run.pk))
+        answer = {"page": wanted.number, "page_size": wanted.size, "total": page.total, "items": items}
+        return Response({**answer, "removed_at": removed_at})
 
 
 class LogFollowView(RunScopedView):
@@ -128,6 +132,7 @@ class LogFollowView(RunScopedView):
                 "items": [show_line(line) for line in lines],
                 "next": cursor,
                 "ended": is_over and cursor >= count_lines(run.pk),
+                "removed_at": None if lines else api_time(log_removed_at(run.pk)),
             }
         )
 
@@ -144,16 +149,22 @@ class LogDownloadView(RunScopedView):
         responses={
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "application/x-ndjson"): OpenApiTypes.STR,
-            **errors(400, 401, 404),
+            **errors(400, 401, 404, 410),
         },
     )
     def get(self, request: Request, project_id: str, run_id: str) -> StreamingHttpResponse:  # noqa: ARG002
-        """Download a run's log as text or as one JSON object a line."""
+        """Download a run's log as text or as one JSON object a line; 410 when it was removed.
+
+        A log that is removed meanwhile breaks the download off, so that nobody takes a part of it for the whole.
+        """
         kind = request.query_params.get("as", "text")
         if kind not in {"text", "ndjson"}:
             raise InvalidInput({"as": ["Must be text or ndjson."]})
         run = self.find_run()
-        lines = iterate_lines(run_id=run.pk, **read_log_filters(request))
+        lines = unbroken(run.pk, iterate_lines(run_id=run.pk, **read_log_filters(request)))
+        removed_at = log_removed_at(run.pk)
+        if removed_at is not None:
+            raise Removed("The log of this run was removed.", removed_at=api_time(removed_at))
         is_text = kind == "text"
         response = StreamingHttpResponse(
             _as_text(lines) if is_text else _as_ndjson(lines),

@@ -15,6 +15,7 @@ from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_ranges import Span, count_lines, find_spans
 from runs.telemetry.newest import in_slices
 from runs.telemetry.packing import LineColumns, Payload, unpack_lines
+from runs.telemetry.removed import all_or_nothing, has_log
 
 __all__ = ["LogLine", "LogPage", "count_lines", "follow", "iterate_lines", "read_page"]
 
@@ -42,6 +43,7 @@ class LogPage:
     items: list[LogLine]
 
 
+@all_or_nothing(has_log, lambda **_: LogPage(0, []))
 def read_page(
     *,
     run_id: int,
@@ -79,6 +81,7 @@ def read_page(
     return LogPage(pager.total, _load(run_id, pager.taken, wanted))
 
 
+@all_or_nothing(has_log, lambda **_: [])
 def follow(*, run_id: int, after: int, limit: int) -> list[LogLine]:
     """Return at most `limit` lines with number `after` or higher, in order; the next cursor is the last number + 1."""
     first = max(after, 0)

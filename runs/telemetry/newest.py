@@ -48,6 +48,7 @@ def runs_to_refresh(*, limit: int, now: datetime | None = None) -> list[int]:
     pending = MetricBatch.objects.filter(run_id=OuterRef("run_id"), id__gt=OuterRef("newest_batch"))
     lagging = TelemetryCounter.objects.filter(
         run_id__in=MetricBatch.objects.values("run_id"),
+        run__metrics_removed_at=None,
         newest_at__lte=(now or timezone.now()) - REFRESH_INTERVAL,
     )
     return list(lagging.filter(Exists(pending)).order_by("newest_at").values_list("run_id", flat=True)[:limit])
