@@ -138,7 +138,7 @@ class RunDeletionAdmin(ReadOnlyAdmin):
     """The register of deleted runs."""
 
     list_display = [
-        "deleted_at", "actor", "name", "run_uid", "project", "status", "log_lines", "metric_points", "artifact_count",
+        "deleted_at", "actor", "name", "run_uid", "project", "ended_as", "log_lines", "metric_points", "artifact_count",
         "artifact_bytes", "erased_at",
     ]  # fmt: skip
     list_filter = ["deleted_at", ("erased_at", admin.EmptyFieldListFilter)]

@@ -103,7 +103,7 @@ def delete_run(*, run: Run, by: Any) -> RunDeletion:
             project=project,
             run_uid=locked.uid,
             name=locked.name,
-            status=locked.status,
+            ended_as=locked.status,
             created_at=locked.created_at,
             deleted_at=now,
             actor=by.get_username(),

@@ -58,17 +58,21 @@ _Removal = Callable[[Run, datetime], bool]
 def _overdue(now: datetime, project: Project | None, limit: int) -> Iterator[tuple[_Removal, Run]]:
     """Yield what to remove, oldest end first for each number of days; a query for each number that occurs."""
     left = limit
-    projects = Project.objects.order_by() if project is None else Project.objects.filter(pk=project.pk).order_by()
-    for days in projects.exclude(log_retention_days=None).values_list("log_retention_days", flat=True).distinct():
+    projects = (Project.objects.all() if project is None else Project.objects.filter(pk=project.pk)).order_by()
+    for days in _in_use(projects.values_list("log_retention_days", flat=True)):
         runs = Run.objects.filter(project__in=projects.filter(log_retention_days=days))
         found = list(runs.with_log().ended_before(now - timedelta(days=days))[:left])
         left -= len(found)
         yield from ((_remove_log, run) for run in found)
-    for days in projects.exclude(metric_retention_days=None).values_list("metric_retention_days", flat=True).distinct():
+    for days in _in_use(projects.values_list("metric_retention_days", flat=True)):
         runs = Run.objects.filter(project__in=projects.filter(metric_retention_days=days))
         found = list(runs.with_metrics().ended_before(now - timedelta(days=days))[:left])
         left -= len(found)
         yield from ((_remove_metrics, run) for run in found)
+
+
+def _in_use(column: QuerySet[Any, int | None]) -> list[int]:
+    return sorted(days for days in column.distinct() if days is not None)
 
 
 def _try(remove: _Removal, run: Run, now: datetime) -> bool:
@@ -174,5 +178,5 @@ def next_removal(*, project: Project, rule: RetentionRule, now: datetime) -> dat
     for days, kept in ((rule.log_days, runs.with_log()), (rule.metric_days, runs.with_metrics())):
         if days is not None:
             younger = kept.filter(completed_at__gte=now - timedelta(days=days))
-            moments += [end + timedelta(days=days) for end in younger.values_list("completed_at", flat=True)[:1]]
+            moments += [end + timedelta(days=days) for end in younger.values_list("completed_at", flat=True)[:1] if end]
     return min(moments, default=None)

@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
                 ("run_uid", models.CharField(max_length=32, unique=True)),
                 ("name", models.CharField(max_length=200)),
-                ("status", models.CharField(max_length=16)),
+                ("ended_as", models.CharField(help_text="The status it had.", max_length=16)),
                 ("created_at", models.DateTimeField(help_text="When the run was created.")),
                 ("deleted_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("actor", models.CharField(max_length=200)),

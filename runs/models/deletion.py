@@ -18,7 +18,7 @@ class RunDeletion(models.Model):
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="run_deletions")
     run_uid = models.CharField(max_length=32, unique=True)
     name = models.CharField(max_length=200)
-    status = models.CharField(max_length=16)
+    ended_as = models.CharField(max_length=16, help_text="The status it had.")
     created_at = models.DateTimeField(help_text="When the run was created.")
     deleted_at = models.DateTimeField(default=timezone.now)
     actor = models.CharField(max_length=200)

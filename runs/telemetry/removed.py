@@ -39,7 +39,7 @@ def metrics_removed_at(run_id: int) -> datetime | None:
 
 
 def all_or_nothing(
-    is_there: Callable[[int], bool], nothing: Callable[P, T]
+    is_there: Callable[[int], bool], nothing: Callable[..., T]
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Make a reader with the keyword `run_id` answer `nothing` when removal began before it was done.
 
