@@ -219,7 +219,6 @@ def test_a_page_whose_log_goes_while_it_is_read_is_empty_or_whole(run, place, fi
         page = read_page(run_id=run.pk, page=1, page_size=500, **filters)
 
     assert page in (LogPage(0, []), whole)
-    assert read_page(run_id=run.pk, page=1, page_size=500, **filters) == page or page == whole
 
 
 @pytest.mark.parametrize("place", ["_read_range", "count_lines"])
