@@ -65,8 +65,9 @@ def test_nothing_of_a_deleted_run_can_be_read(call_as, deleted, role, place):
 
 
 @pytest.mark.parametrize(
-    "action", ["/cancel", "/repeat", "/resume?source_artifact_id={art}", "/artifacts/{art}/tag", "/artifacts/{art}/verify"]
-)  # fmt: skip
+    "action",
+    ["/cancel", "/repeat", "/resume?source_artifact_id={art}", "/artifacts/{art}/tag", "/artifacts/{art}/verify"],
+)
 def test_nothing_can_be_done_with_a_deleted_run(as_operator, deleted, action):
     before = everything()
     path = run_path(deleted) + action.format(art=deleted.artifacts.get().uid)

@@ -92,8 +92,9 @@ def test_from_the_mark_on_nobody_reads_a_point_and_the_newest_values_stay(run):
 
 
 @pytest.mark.parametrize(
-    ("what", "left"), [({"log": True}, [0, 1, 3]), ({"metrics": True}, [5, 0, 0]), ({"log": True, "metrics": True}, [0] * 3)]
-)  # fmt: skip
+    ("what", "left"),
+    [({"log": True}, [0, 1, 3]), ({"metrics": True}, [5, 0, 0]), ({"log": True, "metrics": True}, [0, 0, 0])],
+)
 def test_the_rows_of_what_was_marked_go_and_no_others(run, what, left):
     other = new_attempt()
     append_lines(attempt=other, sequence=1, lines=[line()])
