@@ -43,7 +43,7 @@ class ArtifactAdmin(ReadOnlyAdmin):
     inlines = [ArtifactTagInline]
 
     def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).prefetch_related("tags")
+        return super().get_queryset(request).filter(run__deleted_at=None).prefetch_related("tags")
 
     @admin.display(description="Tags")
     def tag_values(self, artifact: Artifact) -> str:

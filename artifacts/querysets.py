@@ -16,12 +16,13 @@ class ArtifactQuerySet(QuerySet["Artifact"]):
     """Artifacts; start from `visible_to` wherever a person asks."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """Keep what belongs to projects of `user`; operators see all."""
+        """Keep what belongs to projects of `user`; operators see all, nobody what belongs to a deleted run."""
+        kept = self.filter(run__deleted_at=None)
         if is_staff(user):
-            return self
+            return kept
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self.filter(run__project__memberships__user=user)
+        return kept.filter(run__project__memberships__user=user)
 
     def whole(self) -> Self:
         """Leave out what is still being written: an artifact is whole or not there."""

@@ -15,6 +15,7 @@ from artifacts.storage import store
 from artifacts.uids import new_artifact_uid
 from runner.protocol import ArtifactOffer
 from runs.attempts import lock_live
+from runs.deletion import lock_kept
 from runs.models import Attempt, Run
 from runs.services import changed_values, prepare_run, queue_run
 from trainhub.errors import ArtifactDamaged, Conflict, Fenced, InvalidInput, NotFound
@@ -190,7 +191,8 @@ def resume_run(*, checkpoint: Artifact, by: Any, values: dict[str, Any]) -> Run:
 def tag_artifact(*, artifact: Artifact, value: TagValue, notes: str, by: Any) -> Artifact:
     """Mark a checkpoint; the same tag again replaces its notes, time and person.
 
-    The timeline keeps every application. Raises: Conflict when the artifact is no checkpoint or damaged.
+    The timeline keeps every application. Raises: Conflict when the artifact is no checkpoint or damaged, NotFound when
+    its run was deleted meanwhile.
     """
     if artifact.type != ArtifactType.CHECKPOINT:
         raise Conflict("Only checkpoints carry tags.", type=artifact.type)
@@ -198,6 +200,7 @@ def tag_artifact(*, artifact: Artifact, value: TagValue, notes: str, by: Any) ->
         raise Conflict("The checkpoint is damaged.", state=artifact.state, file=artifact.damaged_file)
     now = timezone.now()
     with transaction.atomic():
+        lock_kept(artifact.run_id)  # a tag keeps the run from being deleted
         ArtifactTag.objects.update_or_create(
             artifact=artifact, value=value, defaults={"notes": notes, "applied_at": now, "applied_by": by}
         )

@@ -75,6 +75,10 @@ class FileStore:
         with self.open(uid, index) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
+    def holds(self, uid: str) -> bool:
+        """Tell whether anything of an artifact is there."""
+        return self._place(uid, 0).parent.exists()
+
     def delete(self, uid: str) -> None:
         """Remove all files of an artifact; gone is success."""
         shutil.rmtree(self._place(uid, 0).parent, ignore_errors=True)

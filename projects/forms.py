@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from projects.api.serializers import MemberRequestSerializer, ProjectRequestSerializer, TokenRequestSerializer
-from projects.models import Project, Role
+from projects.models import MAX_RETENTION_DAYS, Project, Role
 from projects.services import EDITABLE_FIELDS
 from trainhub.pages import JsonObjectField, ShapedForm
 
@@ -31,6 +31,20 @@ class ProjectForm(ShapedForm):
     )
     default_hyperparameters = JsonObjectField(
         help_text="A JSON object. New runs take over what their recipe knows of it."
+    )
+    log_retention_days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_RETENTION_DAYS,
+        label="Keep logs for, in days after the end of a run",
+        help_text="Empty: for ever. What is older is removed for good.",
+    )
+    metric_retention_days = forms.IntegerField(
+        required=False,
+        min_value=1,
+        max_value=MAX_RETENTION_DAYS,
+        label="Keep metric histories for, in days after the end of a run",
+        help_text="Empty: for ever. The newest values always stay.",
     )
 
     def body(self, cleaned: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from simple_history.models import HistoricalRecords
 from projects.querysets import ProjectQuerySet
 from projects.uids import new_project_uid
 
+MAX_RETENTION_DAYS = 36_500  # a century; more is as good as for ever
+
 
 class ProjectStatus(models.TextChoices):
     """`draft` until the first run, then `active`; `archived` on request."""
@@ -48,6 +50,12 @@ class Project(models.Model):
     tags = models.JSONField(default=list, blank=True)
     default_hyperparameters = models.JSONField(default=dict, blank=True)
     default_recipe = models.CharField(max_length=64, blank=True, default="")
+    log_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days after its end that a run keeps its log; empty: for ever."
+    )
+    metric_retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Days after its end that a run keeps its metric history; empty: for ever."
+    )
     status = models.CharField(max_length=16, choices=ProjectStatus.choices, default=ProjectStatus.DRAFT)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -61,6 +69,14 @@ class Project(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(status__in=ProjectStatus.values), name="project_status_known"),
             models.CheckConstraint(condition=~Q(name=""), name="project_name_not_empty"),
+            models.CheckConstraint(
+                condition=Q(log_retention_days=None) | Q(log_retention_days__range=(1, MAX_RETENTION_DAYS)),
+                name="project_log_retention_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(metric_retention_days=None) | Q(metric_retention_days__range=(1, MAX_RETENTION_DAYS)),
+                name="project_metric_retention_range",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -76,7 +92,7 @@ class Project(models.Model):
     def count_runs_by_status(self) -> dict[str, int]:
         """Return the number of runs for each status that occurs. One query, asked once for this object."""
         if not hasattr(self, "_run_counts"):
-            rows = self.runs.order_by().values("status").annotate(count=models.Count("id"))
+            rows = self.runs.not_deleted().order_by().values("status").annotate(count=models.Count("id"))
             self._run_counts = {row["status"]: row["count"] for row in rows}
         return self._run_counts
 

@@ -31,7 +31,8 @@ class ProjectQuerySet(QuerySet["Project"]):
 
     def with_run_counts(self) -> Self:
         """Add `run_count` and `last_run_at`."""
-        return self.annotate(run_count=Count("runs"), last_run_at=Max("runs__created_at"))
+        kept = Q(runs__deleted_at=None)
+        return self.annotate(run_count=Count("runs", filter=kept), last_run_at=Max("runs__created_at", filter=kept))
 
     def matching(self, text: str) -> Self:
         """Keep those whose name, description or base model contains `text`."""

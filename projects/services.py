@@ -23,6 +23,8 @@ EDITABLE_FIELDS = (
     "tags",
     "default_hyperparameters",
     "default_recipe",
+    "log_retention_days",
+    "metric_retention_days",
 )
 
 
@@ -73,7 +75,7 @@ def restore_project(*, project: Project) -> Project:
         locked = Project.objects.select_for_update().get(pk=project.pk)
         if locked.status != ProjectStatus.ARCHIVED:
             raise Conflict("The project is not archived.", status=locked.status)
-        return _set_status(locked, ProjectStatus.ACTIVE if locked.runs.exists() else ProjectStatus.DRAFT)
+        return _set_status(locked, ProjectStatus.ACTIVE if locked.runs.not_deleted().exists() else ProjectStatus.DRAFT)
 
 
 def activate_project(*, project: Project) -> None:

@@ -14,7 +14,7 @@ from django.utils.html import format_html
 
 from runs import services
 from runs.api.installation import describe_executors
-from runs.models import Attempt, Run, RunEvent
+from runs.models import Attempt, Run, RunDeletion, RunEvent
 from runs.registry import recipe_problems, recipes
 from trainhub.errors import DomainError
 
@@ -48,6 +48,9 @@ class RunAdmin(ReadOnlyAdmin):
     list_select_related = ["project", "created_by"]
     actions = ["cancel", "repeat"]
     readonly_fields = ["page"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(deleted_at=None)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         """Who may use the actions: whom Django's permissions let change runs."""
@@ -108,6 +111,9 @@ class AttemptAdmin(ReadOnlyAdmin):
     ordering = ["-id"]
     exclude = ["token_digest"]
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(run__deleted_at=None)
+
 
 @admin.register(RunEvent)
 class RunEventAdmin(ReadOnlyAdmin):
@@ -119,6 +125,22 @@ class RunEventAdmin(ReadOnlyAdmin):
     list_select_related = ["run", "attempt"]
     ordering = ["-id"]
 
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).filter(run__deleted_at=None)
+
     @admin.display(description="Attempt")
     def attempt_number(self, event: RunEvent) -> int | None:
         return event.attempt.number if event.attempt else None
+
+
+@admin.register(RunDeletion)
+class RunDeletionAdmin(ReadOnlyAdmin):
+    """The register of deleted runs."""
+
+    list_display = [
+        "deleted_at", "actor", "name", "run_uid", "project", "ended_as", "log_lines", "metric_points", "artifact_count",
+        "artifact_bytes", "erased_at",
+    ]  # fmt: skip
+    list_filter = ["deleted_at", ("erased_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "run_uid", "actor", "project__name", "project__uid"]
+    list_select_related = ["project"]

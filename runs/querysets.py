@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import QuerySet
@@ -17,12 +18,31 @@ class RunQuerySet(QuerySet["Run"]):
     """Runs; start from `visible_to` wherever a person asks."""
 
     def visible_to(self, user: Viewer) -> Self:
-        """Keep the runs of the projects that `user` is a member of; operators see all."""
+        """Keep the runs of the projects that `user` is a member of; operators see all, nobody sees deleted ones."""
+        kept = self.not_deleted()
         if is_staff(user):
-            return self
+            return kept
         if not user.is_authenticated or not user.is_active:
             return self.none()
-        return self.filter(project__memberships__user=user)
+        return kept.filter(project__memberships__user=user)
+
+    def not_deleted(self) -> Self:
+        """Leave out the runs that were deleted and are only waiting for their rows and files to go."""
+        return self.filter(deleted_at=None)
+
+    def with_log(self) -> Self:
+        """Keep the runs that have ended and still have a log, but for the deleted ones."""
+        return self.not_deleted().filter(completed_at__isnull=False, log_removed_at=None, telemetry__log_lines__gt=0)
+
+    def with_metrics(self) -> Self:
+        """Keep the runs that have ended and still have a metric history, but for the deleted ones."""
+        return self.not_deleted().filter(
+            completed_at__isnull=False, metrics_removed_at=None, telemetry__metric_points__gt=0
+        )
+
+    def ended_before(self, moment: datetime) -> Self:
+        """Keep the runs that ended before `moment`, oldest end first."""
+        return self.filter(completed_at__lt=moment).order_by("completed_at", "id")
 
     def waiting(self) -> Self:
         """Keep the runs to start next: highest priority first, then longest waiting."""

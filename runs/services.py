@@ -10,6 +10,7 @@ from django.db import transaction
 
 from projects.models import Project
 from projects.services import activate_project
+from runs.deletion import lock_kept
 from runs.lifecycle import Reason, Status, transition
 from runs.models import Run, TelemetryCounter
 from runs.recipes import Recipe, check_values, known_to
@@ -69,8 +70,13 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
 
 @transaction.atomic
 def queue_run(*, run: Run, by: Any) -> Run:
-    """Store a prepared run and queue it. Rows: the run, its counter, its first event. Raises: Conflict (archived)."""
+    """Store a prepared run and queue it. Rows: the run, its counter, its first event.
+
+    Raises: Conflict (archived), NotFound when the run to resume from was deleted meanwhile.
+    """
     activate_project(project=run.project)
+    if run.resumed_from is not None:
+        lock_kept(run.resumed_from.run_id)
     run.created_by = by
     run.save(force_insert=True)
     TelemetryCounter.objects.create(run=run)

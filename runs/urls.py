@@ -16,4 +16,5 @@ urlpatterns = [
     path(f"{RUN}/log/tail", views.RunLogTailView.as_view(), name="run-log-tail"),
     path(f"{RUN}/timeline", views.RunTimelineView.as_view(), name="run-timeline"),
     path(f"{RUN}/cancel", views.RunCancelView.as_view(), name="run-cancel"),
+    path(f"{RUN}/delete", views.RunDeleteView.as_view(), name="run-delete"),
 ]

@@ -15,6 +15,7 @@ from projects.views import ProjectScopedView
 from runs import services
 from runs.api.serializers import describe_evidence
 from runs.chart import read_chart
+from runs.deletion import content_of, delete_run, find_obstacle
 from runs.filters import RunFilter
 from runs.forms import LaunchForm, LogFilterForm, launch_values
 from runs.models import Run
@@ -120,6 +121,7 @@ class RunScopedView(PageView):
             "artifacts": newest[:NEWEST_ARTIFACTS],
             "artifact_count": newest.count(),
             "can_edit": role is not None and role.includes(Role.EDITOR),
+            "can_manage": role is not None and role.includes(Role.ADMIN),
         }
 
 
@@ -225,6 +227,27 @@ class RunTimelineView(RunScopedView):
         """Show a page of the timeline."""
         events, paging = paginate(self.run.events.select_related("attempt").order_by("-id"), request.GET)
         return self.page(run=self.run, events=events, paging=paging)
+
+
+class RunDeleteView(RunScopedView, ButtonView):
+    """Deletes a run, after asking."""
+
+    template_name = "runs/run_delete.html"
+    needs = Role.ADMIN
+
+    def context(self) -> dict[str, Any]:
+        """Say what would go, or why nothing can."""
+        return {"run": self.run, "content": content_of(self.run), "obstacle": find_obstacle(self.run)}
+
+    def act(self) -> str:
+        """Delete it; it is gone at once."""
+        delete_run(run=self.run, by=self.request.user)
+        return f"The run {self.run.name} was deleted."
+
+    def back(self) -> str:
+        """Return the path of the project's page, or of the run's when it is still there."""
+        is_there = Run.objects.not_deleted().filter(pk=self.run.pk).exists()
+        return super().back() if is_there else reverse("project", args=[self.run.project.uid])
 
 
 class RunCancelView(RunScopedView, ButtonView):

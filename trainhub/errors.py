@@ -48,6 +48,13 @@ class NotAllowed(DomainError):
     code = "permission_denied"
 
 
+class Removed(DomainError):
+    """What was asked for was here, and was removed for good."""
+
+    status = 410
+    code = "removed"
+
+
 class Conflict(DomainError):
     """The object is in a state that does not allow this."""
 

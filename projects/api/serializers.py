@@ -7,7 +7,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from projects.models import ApiToken, Membership, Project, Role
+from projects.models import MAX_RETENTION_DAYS, ApiToken, Membership, Project, Role
 from projects.services import EDITABLE_FIELDS
 from trainhub.api.renderers import api_time
 from trainhub.api.serializers import ParametersField, StrictSerializer, UtcTimeField
@@ -66,14 +66,14 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         model = Project
         fields = [
             "id", "name", "description", "status", "objective", "task_type", "base_model", "owner", "created_at",
-            "updated_at", "tags", "default_hyperparameters", "default_recipe", "runs", "runs_total", "runs_url",
-            "run_counts",
+            "updated_at", "tags", "default_hyperparameters", "default_recipe", "log_retention_days",
+            "metric_retention_days", "runs", "runs_total", "runs_url", "run_counts",
         ]  # fmt: skip
 
     @extend_schema_field(RunBriefSerializer(many=True))
     def get_runs(self, project: Project) -> list[dict[str, Any]]:
         """Return the newest runs; `runs_total` says how many there are in all."""
-        newest = project.runs.select_related("project")[:EMBEDDED_RUNS]
+        newest = project.runs.not_deleted().select_related("project")[:EMBEDDED_RUNS]
         return list(RunBriefSerializer(newest, many=True).data)
 
     def get_runs_total(self, project: Project) -> int:
@@ -89,6 +89,13 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         return project.count_runs_by_status()
 
 
+class RetentionDaysField(serializers.IntegerField):
+    """Days after a run's end; null keeps for ever."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=1, max_value=MAX_RETENTION_DAYS, allow_null=True, required=False, **options)
+
+
 class ProjectRequestSerializer(StrictSerializer):
     """What creates a project."""
 
@@ -101,6 +108,10 @@ class ProjectRequestSerializer(StrictSerializer):
     tags = serializers.ListField(child=serializers.CharField(max_length=100), max_length=MAX_TAGS, required=False)
     default_hyperparameters = ParametersField(required=False)
     default_recipe = serializers.RegexField(r"^[a-z0-9_-]*$", max_length=64, allow_blank=True, required=False)
+    log_retention_days = RetentionDaysField(help_text="Days after its end that a run keeps its log; null: for ever.")
+    metric_retention_days = RetentionDaysField(
+        help_text="Days after its end that a run keeps its metric history; null: for ever."
+    )
 
 
 class ProjectChangeSerializer(ProjectRequestSerializer):

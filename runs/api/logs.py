@@ -25,11 +25,12 @@ from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_pages import MAX_SCANNED_LINES, TooManyLinesError, follow, read_page
 from runs.telemetry.log_ranges import count_lines, find_spans
 from runs.telemetry.log_search import MAX_PATTERN_CHARACTERS, PatternError, Regex, Words, search_lines
+from runs.telemetry.removed import log_removed_at, unbroken
 from trainhub.api.paging import PAGE_PARAMETERS, read_page_request, whole_number
-from trainhub.api.renderers import FileNegotiation
+from trainhub.api.renderers import FileNegotiation, api_time
 from trainhub.api.schema import PAGING, errors
 from trainhub.api.waiting import wait_until, wanted_seconds
-from trainhub.errors import InvalidInput
+from trainhub.errors import InvalidInput, Removed
 
 MAX_FOLLOWED_LINES = 1000
 MAX_FOUND_LINES = 500  # matches of one search request
@@ -138,17 +139,18 @@ class LogView(RunScopedView):
         """
         page = read_page_request(request.query_params)
         wanted, words = read_line_filter(request), read_words(request.query_params)
+        run = self.find_run()
         try:
-            found = read_page(
-                run_id=self.find_run().pk, page=page.number, page_size=page.size, wanted=wanted, matcher=words
-            )
+            found = read_page(run_id=run.pk, page=page.number, page_size=page.size, wanted=wanted, matcher=words)
         except TooManyLinesError:
             limit = f"{MAX_SCANNED_LINES:,}"
             raise InvalidInput(
                 {"contains": [f"There are more than {limit} lines to look at: narrow them, or use /logs/search."]}
             ) from None
         items = [show_line(line) for line in found.items]
-        return Response({"page": page.number, "page_size": page.size, "total": found.total, "items": items})
+        removed_at = None if found.total else api_time(log_removed_at(run.pk))
+        answer = {"page": page.number, "page_size": page.size, "total": found.total, "items": items}
+        return Response({**answer, "removed_at": removed_at})
 
 
 class LogSearchView(RunScopedView):
@@ -178,8 +180,9 @@ class LogSearchView(RunScopedView):
         after = whole_number(query, "after", default=0, low=0, high=2**53)
         limit = whole_number(query, "limit", default=100, low=1, high=MAX_FOUND_LINES)
         wanted, matcher = read_line_filter(request), read_matcher(query)
+        run = self.find_run()
         found = search_lines(
-            run_id=self.find_run().pk, wanted=wanted, matcher=matcher, after=after, limit=limit, seconds=SEARCH_SECONDS
+            run_id=run.pk, wanted=wanted, matcher=matcher, after=after, limit=limit, seconds=SEARCH_SECONDS
         )
         return Response(
             {
@@ -187,6 +190,7 @@ class LogSearchView(RunScopedView):
                 "next": found.next,
                 "searched": found.searched,
                 "total": found.total,
+                "removed_at": None if found.total else api_time(log_removed_at(run.pk)),
             }
         )
 
@@ -223,6 +227,7 @@ class LogFollowView(RunScopedView):
                 "items": [show_line(line) for line in lines],
                 "next": cursor,
                 "ended": is_over and cursor >= count_lines(run.pk),
+                "removed_at": None if lines else api_time(log_removed_at(run.pk)),
             }
         )
 
@@ -243,16 +248,23 @@ class LogDownloadView(RunScopedView):
         responses={
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "application/x-ndjson"): OpenApiTypes.STR,
-            **errors(400, 401, 404),
+            **errors(400, 401, 404, 410),
         },
     )
     def get(self, request: Request, project_id: str, run_id: str) -> StreamingHttpResponse:  # noqa: ARG002
-        """Download a run's log as text or as one JSON object a line, compressed where the client takes gzip."""
+        """Download a run's log as text or as one JSON object a line; 410 when it was removed.
+
+        A client that takes gzip gets it compressed. A log that is removed meanwhile breaks the download off, so that
+        nobody takes a part of it for the whole.
+        """
         kind = request.query_params.get("as", "text")
         if kind not in {"text", "ndjson"}:
             raise InvalidInput({"as": ["Must be text or ndjson."]})
         wanted, words = read_line_filter(request), read_words(request.query_params)
         run = self.find_run()
+        removed_at = log_removed_at(run.pk)
+        if removed_at is not None:
+            raise Removed("The log of this run was removed.", removed_at=api_time(removed_at))
         blocks = _stream(run.pk, wanted, words, _as_text if kind == "text" else _as_ndjson)
         is_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         response = StreamingHttpResponse(
@@ -280,7 +292,7 @@ def _stream(
     run_id: int, wanted: LineFilter, words: Matcher | None, write: Callable[[LogLine], bytes]
 ) -> Iterator[bytes]:
     """Yield the lines a chunk at a time; what comes after the start is left out."""
-    for block in read_blocks(run_id, find_spans(run_id, wanted.times), wanted, words):
+    for block in unbroken(run_id, read_blocks(run_id, find_spans(run_id, wanted.times), wanted, words)):
         yield b"".join(map(write, block.lines))
 
 

@@ -14,8 +14,10 @@ from rest_framework.response import Response
 from runs.api import serializers as shapes
 from runs.api.times import read_time
 from runs.api.views import RunScopedView
+from runs.telemetry.removed import metrics_removed_at
 from runs.telemetry.series import Series, list_keys, read_series
 from trainhub.api.paging import whole_number
+from trainhub.api.renderers import api_time
 from trainhub.api.schema import errors
 from trainhub.errors import InvalidInput
 
@@ -55,7 +57,10 @@ class MetricsView(RunScopedView):
             raise InvalidInput({"key": [f"At most {MAX_KEYS} metrics an answer; name the ones wanted."]})
         wanted = [key for key in asked if key in set(known)]
         series = read_series(run_id=run.pk, keys=wanted, limit=points, **window)
-        return Response({"series": {key: show_series(found) for key, found in series.items()}, "keys": known})
+        shown = {key: show_series(found) for key, found in series.items()}
+        is_empty = not any(found.total for found in series.values())
+        removed_at = api_time(metrics_removed_at(run.pk)) if is_empty else None
+        return Response({"series": shown, "keys": known, "removed_at": removed_at})
 
 
 def _read_window(query: Mapping[str, str]) -> dict[str, Any]:

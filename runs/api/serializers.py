@@ -168,6 +168,13 @@ def describe_evidence(run: Run) -> dict[str, Any]:
     }
 
 
+class RemovedAtField(serializers.DateTimeField):
+    """When what is asked for was removed from the hub for good; null when it was not."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_null=True, help_text="When it was removed for good; null: it was not.")
+
+
 class LogLineSerializer(serializers.Serializer[Any]):
     """A line of the log. `line` is its number, from 0."""
 
@@ -186,6 +193,7 @@ class LogPageSerializer(serializers.Serializer[Any]):
     page_size = serializers.IntegerField()
     total = serializers.IntegerField()
     items = LogLineSerializer(many=True)
+    removed_at = RemovedAtField()
 
 
 class LogFollowSerializer(serializers.Serializer[Any]):
@@ -194,6 +202,7 @@ class LogFollowSerializer(serializers.Serializer[Any]):
     items = LogLineSerializer(many=True)
     next = serializers.IntegerField()
     ended = serializers.BooleanField(help_text="The run has ended and all lines were given.")
+    removed_at = RemovedAtField()
 
 
 class LogSearchSerializer(serializers.Serializer[Any]):
@@ -203,6 +212,7 @@ class LogSearchSerializer(serializers.Serializer[Any]):
     next = serializers.IntegerField(allow_null=True, help_text="`after` of the request to go on with; null: all seen.")
     searched = serializers.IntegerField(help_text="Lines behind the search, from the first line of the log.")
     total = serializers.IntegerField(help_text="Lines of the log.")
+    removed_at = RemovedAtField()
 
 
 class SeriesSerializer(serializers.Serializer[Any]):
@@ -222,6 +232,7 @@ class SeriesAnswerSerializer(serializers.Serializer[Any]):
 
     series = serializers.DictField(child=SeriesSerializer())
     keys = serializers.ListField(child=serializers.CharField(), help_text="All metrics of the run.")
+    removed_at = RemovedAtField()
 
 
 class EventSerializer(serializers.ModelSerializer[RunEvent]):

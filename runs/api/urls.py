@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs.api import installation, logs, metrics, views
+from runs.api import installation, logs, metrics, retention, views
 
 RUN = "projects/<uid:project_id>/runs/<uid:run_id>"
 
@@ -19,6 +19,7 @@ urlpatterns = [
     path(f"{RUN}/logs/search", logs.LogSearchView.as_view(), name="api-run-logs-search"),
     path(f"{RUN}/logs/download", logs.LogDownloadView.as_view(), name="api-run-logs-download"),
     path(f"{RUN}/metrics", metrics.MetricsView.as_view(), name="api-run-metrics"),
+    path("projects/<uid:project_id>/retention", retention.RetentionView.as_view(), name="api-retention"),
     path("recipes", installation.RecipeListView.as_view(), name="api-recipes"),
     path("recipes/<slug:recipe>", installation.RecipeView.as_view(), name="api-recipe"),
     path("executors", installation.ExecutorListView.as_view(), name="api-executors"),

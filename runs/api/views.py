@@ -13,6 +13,7 @@ from projects.models import Project, Role
 from runs import services
 from runs.api import serializers as shapes
 from runs.api.requests import RunChangesSerializer, RunRequestSerializer
+from runs.deletion import delete_run
 from runs.filters import RunFilter
 from runs.lifecycle import TERMINAL
 from runs.models import Run
@@ -131,6 +132,16 @@ class RunView(RunScopedView):
     def get(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
         """Return a run with status, evidence, newest metrics and artifacts."""
         return Response(shapes.RunSerializer(self.get_run()).data)
+
+    @extend_schema(operation_id="runs_delete", responses={204: None, **errors(401, 403, 404, 409)})
+    def delete(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Delete a run that has ended, with its log, metrics and artifacts: it is gone at once and for good.
+
+        409 with `status` and `allowed` while it has not ended; with `reason` and the ids when a checkpoint is tagged
+        release or candidate (`tagged`), or other runs continue from one (`resumed`).
+        """
+        delete_run(run=self.get_run(Role.ADMIN), by=request.user)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 class RunCancelView(RunScopedView):

@@ -1,6 +1,7 @@
 """The tables of runs: the run, its attempts and events, and its telemetry."""
 
 from runs.models.attempt import Attempt, ExecutorLock, RunEvent
+from runs.models.deletion import RunDeletion
 from runs.models.run import Run
 from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
 
@@ -11,6 +12,7 @@ __all__ = [
     "MetricBatch",
     "MetricChunk",
     "Run",
+    "RunDeletion",
     "RunEvent",
     "RunMetric",
     "TelemetryCounter",

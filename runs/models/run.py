@@ -58,6 +58,9 @@ class Run(models.Model):
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     completed_at = models.DateTimeField(null=True, blank=True)
     updated_at = models.DateTimeField(default=timezone.now)
+    log_removed_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the log.")
+    metrics_removed_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the history.")
+    deleted_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the run.")
 
     objects = RunQuerySet.as_manager()
 
@@ -71,6 +74,18 @@ class Run(models.Model):
                 name="run_not_ended",
                 condition=~Q(status__in=sorted(TERMINAL)),
             ),
+            # What retention asks every time: ended runs that still have a log, or a metric history, oldest end first.
+            models.Index(
+                fields=["project", "completed_at"],
+                name="run_with_log",
+                condition=Q(completed_at__isnull=False, log_removed_at=None),
+            ),
+            models.Index(
+                fields=["project", "completed_at"],
+                name="run_with_metrics",
+                condition=Q(completed_at__isnull=False, metrics_removed_at=None),
+            ),
+            models.Index(fields=["deleted_at"], name="run_deleted", condition=Q(deleted_at__isnull=False)),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="run_status_known"),

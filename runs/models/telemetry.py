@@ -19,6 +19,7 @@ class TelemetryCounter(models.Model):
 
     run = models.OneToOneField(Run, on_delete=models.CASCADE, primary_key=True, related_name="telemetry")
     log_lines = models.BigIntegerField(default=0)
+    log_bytes = models.BigIntegerField(default=0, help_text="UTF-8 bytes of the lines before packing.")
     log_last_time = models.BigIntegerField(default=0, help_text="Running maximum of line times, µs since 1970 UTC.")
     log_tally = models.JSONField(default=list, help_text="As LogChunk.tally, of the whole log.")
     log_open_lines = models.IntegerField(default=0, help_text="Lines in the newest chunk.")
@@ -29,6 +30,9 @@ class TelemetryCounter(models.Model):
     newest_at = models.DateTimeField(null=True, help_text="When RunMetric was last brought up to date.")
     newest_batch = models.BigIntegerField(default=0, help_text="RunMetric holds all batches up to this id.")
     newest_points = models.BigIntegerField(default=0, help_text="Points of those batches: of metric_points, how many.")
+    leftovers_since = models.DateTimeField(
+        null=True, help_text="Rows of a removed log or metric history wait since then to be deleted; None: none do."
+    )
 
     class Meta:
         indexes = [
@@ -36,7 +40,12 @@ class TelemetryCounter(models.Model):
                 fields=["newest_at"],
                 name="newest_lagging",
                 condition=models.Q(metric_points__gt=models.F("newest_points")),
-            )
+            ),
+            models.Index(
+                fields=["leftovers_since"],
+                name="telemetry_leftovers",
+                condition=models.Q(leftovers_since__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -40,8 +40,13 @@ def run_pass(now: datetime | None = None) -> None:
         fold_run(run_id=run_id)
 
 
-def run_forever(stop: threading.Event, chores: Sequence[Callable[[], object]] = ()) -> None:
-    """Pass after pass until `stop` is set; `chores` now and then. An error is logged and the loop goes on."""
+def run_forever(
+    stop: threading.Event, chores: Sequence[Callable[[], object]] = (), sweeps: Sequence[Callable[[], object]] = ()
+) -> None:
+    """Pass after pass until `stop` is set; `sweeps` after each pass, which return quickly; `chores` now and then.
+
+    An error is logged and the loop goes on. After a jump of the clock, what goes by it waits for the next pass.
+    """
     chores_at = timezone.now()
     clock = Clock()
     while not stop.is_set():
@@ -49,6 +54,8 @@ def run_forever(stop: threading.Event, chores: Sequence[Callable[[], object]] = 
         try:
             if not clock.has_jumped():
                 run_pass()
+                for sweep in sweeps:
+                    sweep()
             if timezone.now() >= chores_at:
                 chores_at = timezone.now() + CHORES_EVERY
                 do_chores(chores)

@@ -1,5 +1,6 @@
-"""Logs and metrics: appending, folding and reading packed rows; the only code that touches the tables of telemetry.
+"""Logs and metrics: appending, folding, reading and removing packed rows; the only code that touches their tables.
 
 Writing: `append` (ingest calls), `fold` (inbox to chunks), `newest` (the newest value of each metric). Reading:
-`log_pages` with `log_ranges`, `series` with `thinning`. Bytes: `packing`, `points`.
+`log_pages` with `log_ranges`, `series` with `thinning`. Removing: `removal`, and `removed` for readers beside it.
+Bytes: `packing`, `points`.
 """

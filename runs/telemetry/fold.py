@@ -34,7 +34,9 @@ _STEP_POINTS = 100_000
 def runs_to_fold(limit: int) -> list[int]:
     """Return ids of at most `limit` runs with a large inbox, or with any once they have ended; largest first."""
     is_large = Q(inbox_batches__gte=FOLD_BATCHES) | Q(inbox_points__gte=FOLD_POINTS)
-    counters = TelemetryCounter.objects.filter(run_id__in=MetricBatch.objects.values("run_id"))
+    counters = TelemetryCounter.objects.filter(
+        run_id__in=MetricBatch.objects.values("run_id"), run__metrics_removed_at=None
+    )
     wanted = counters.filter(is_large | Q(run__status__in=TERMINAL))
     return list(wanted.order_by("-inbox_batches", "run_id").values_list("run_id", flat=True)[:limit])
 

@@ -58,7 +58,7 @@ def read_blocks(
 ) -> Iterator[Block]:
     """Yield the matches in the spans from line `start` on, a chunk at a time; chunks without any may be passed over.
 
-    Lines that come after the spans were found are left out.
+    Lines that come after the spans were found are left out. Raises: KeyError when a chunk was removed meanwhile.
     """
     for span in spans:
         first = max(span.first, start)
@@ -107,7 +107,7 @@ def _chunks(run_id: int, span: Span, first: int, wanted: LineFilter) -> Iterator
 
 def _with_payloads(run_id: int, marks: list[Mark]) -> Iterator[tuple[Mark, Payload]]:
     payloads = dict(read_payloads(run_id, [mark.first for mark in marks]))
-    yield from ((mark, payloads[mark.first]) for mark in marks if mark.first in payloads)
+    yield from ((mark, payloads[mark.first]) for mark in marks)
 
 
 def read_payloads(run_id: int, firsts: Collection[int]) -> Iterator[tuple[int, Payload]]:

@@ -68,6 +68,7 @@ def store_lines(run_id: int, lines: LineColumns) -> None:
         chunk = _add_chunks(counter, lines, sizes)
     TelemetryCounter.objects.filter(run_id=run_id).update(
         log_lines=counter.log_lines + len(lines),
+        log_bytes=counter.log_bytes + sizes[-1],
         log_last_time=chunk.last_time,
         log_tally=chunk.tally,
         log_open_lines=chunk.lines,

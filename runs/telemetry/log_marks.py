@@ -49,6 +49,9 @@ def seek(run_id: int, wanted: LineFilter, *, first: int, stop: int, skip: int) -
 
     Looks up chunks where the match would be if matches were spread evenly, and in the middle, by turns: some
     4 look-ups for most logs, twice the binary logarithm of the number of chunks at the worst.
+
+    Raises:
+        KeyError: chunks were removed meanwhile.
     """
     before, after = mark_before(run_id, first), mark_before(run_id, stop)
     is_even = True
@@ -57,6 +60,8 @@ def seek(run_id: int, wanted: LineFilter, *, first: int, stop: int, skip: int) -
         share = (skip - low) / (high - low) if is_even else 0.5
         guess = before.stop + int((after.first - before.stop) * share)
         found = mark_before(run_id, min(guess, after.first - 1) + 1)
+        if found.stop <= before.stop:
+            raise KeyError(guess)  # the log is being removed
         if wanted.count(found.tally) <= skip:
             before = found
         else:

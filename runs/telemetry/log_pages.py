@@ -24,6 +24,7 @@ from runs.telemetry.log_blocks import (
 from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_marks import mark_before, marks_from, seek
 from runs.telemetry.log_ranges import Span, count_lines, find_spans
+from runs.telemetry.removed import all_or_nothing, has_log
 
 MAX_SCANNED_LINES = 1_000_000  # looked at for one page with words: about half a second
 
@@ -40,6 +41,7 @@ class LogPage:
     items: list[LogLine]
 
 
+@all_or_nothing(has_log, lambda **_: LogPage(0, []))
 def read_page(
     *, run_id: int, page: int, page_size: int, wanted: LineFilter | None = None, matcher: Matcher | None = None
 ) -> LogPage:
@@ -69,6 +71,7 @@ def read_page(
     return _cut_page(parts, skip=(page - 1) * page_size, room=page_size)
 
 
+@all_or_nothing(has_log, lambda **_: [])
 def follow(*, run_id: int, after: int, limit: int) -> list[LogLine]:
     """Return at most `limit` lines with number `after` or higher, in order; the next cursor is the last number + 1."""
     first = max(after, 0)

@@ -16,6 +16,7 @@ import re2
 from runs.telemetry.log_blocks import LogLine, Matcher, read_blocks
 from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_ranges import count_lines, find_spans
+from runs.telemetry.removed import all_or_nothing, has_log
 
 MAX_PATTERN_CHARACTERS = 200
 _MAX_PATTERN_MEMORY = 1 << 20  # bytes that RE2 may take for one compiled pattern
@@ -90,6 +91,7 @@ class SearchResult:
     total: int
 
 
+@all_or_nothing(has_log, lambda **_: SearchResult([], None, 0, 0))
 def search_lines(
     *, run_id: int, wanted: LineFilter, matcher: Matcher | None, after: int, limit: int, seconds: float
 ) -> SearchResult:

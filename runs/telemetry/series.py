@@ -27,6 +27,7 @@ from runs.telemetry.packing import (
     unpack_selections,
 )
 from runs.telemetry.points import Points
+from runs.telemetry.removed import all_or_nothing, has_metrics
 from runs.telemetry.thinning import MIN_LIMIT, outline_indexes, sketch_indexes, thin
 from runs.telemetry.timeline import SYSTEM_PREFIX, Timeline, read_timeline
 from runs.telemetry.window import Window
@@ -64,6 +65,11 @@ def list_keys(run_id: int) -> list[str]:
     return sorted(keys)
 
 
+def _no_points(*, keys: Sequence[str] | None, **_: object) -> dict[str, Series]:
+    return {key: Series([], [], [], [], total=0, thinned=False) for key in keys or ()}
+
+
+@all_or_nothing(has_metrics, _no_points)
 def read_series(
     *,
     run_id: int,

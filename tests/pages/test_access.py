@@ -30,9 +30,11 @@ FOR_VIEWERS = [
     "artifacts:run", "artifact:artifact", "artifact-download:artifact", "artifact-file:file",
 ]  # fmt: skip
 FOR_EDITORS = ["run-launch:project", "run-cancel:run", "run-resume:artifact"]
-FOR_ADMINS = ["project-edit:project", "project-archive:project", "members:project"]
+FOR_ADMINS = ["project-edit:project", "project-archive:project", "members:project", "run-delete:run"]
 BUTTONS_FOR_EDITORS = ["run-cancel:run", "artifact-untag:tag", "artifact-verify:artifact", "artifact:artifact"]
-BUTTONS_FOR_ADMINS = ["project-archive:project", "project-restore:project", "member-remove:member", "members:project"]
+BUTTONS_FOR_ADMINS = [
+    "project-archive:project", "project-restore:project", "member-remove:member", "members:project", "run-delete:run",
+]  # fmt: skip
 DOWNLOADS = ["artifact-download:artifact", "artifact-file:file"]
 PAGES = sorted({*FOR_ALL, *FOR_VIEWERS, *FOR_EDITORS, *FOR_ADMINS} - set(DOWNLOADS))
 

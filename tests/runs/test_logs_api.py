@@ -127,7 +127,7 @@ def test_an_end_before_the_start_is_400(get):
 def test_a_run_without_a_log_has_an_empty_page(as_viewer, run):
     shown = as_viewer.call("GET", f"{run_path(run)}/logs").json()
 
-    assert shown == {"page": 1, "page_size": 50, "total": 0, "items": []}
+    assert shown == {"page": 1, "page_size": 50, "total": 0, "items": [], "removed_at": None}
 
 
 def test_follow_gives_the_lines_from_the_cursor_on(get):
@@ -145,7 +145,7 @@ def test_follow_says_when_the_run_has_ended_and_all_was_given(get, attempt):
 
 
 def test_follow_beyond_the_end_stays_where_it_is(get):
-    assert get("/follow?after=1000").json() == {"items": [], "next": 1000, "ended": False}
+    assert get("/follow?after=1000").json() == {"items": [], "next": 1000, "ended": False, "removed_at": None}
 
 
 def test_follow_with_nothing_new_waits_no_longer_than_asked(get, monkeypatch):

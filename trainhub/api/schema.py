@@ -21,6 +21,7 @@ _MEANINGS = {
     403: "The caller's role does not allow this.",
     404: "There is no such object, or the caller may not see it.",
     409: "The object's state does not allow this.",
+    410: "It was here and was removed for good; `removed_at` says when.",
     413: "The body or batch is too large; `limit` says what is taken.",
     503: "The database is busy or away; try again after Retry-After seconds.",
 }

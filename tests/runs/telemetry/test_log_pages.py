@@ -164,11 +164,11 @@ def test_unknown_levels_and_streams_are_a_value_error(wrong):
 @pytest.mark.parametrize(
     ("wanted", "queries"),
     [
-        ({}, 2),
-        ({"start_us": 200, "end_us": 300}, 5),
-        ({"start_us": 200}, 4),
-        ({"levels": ["INFO"]}, 8),
-        ({"levels": ["ERROR"], "stream": "stdout", "attempt": 1}, 8),
+        ({}, 3),
+        ({"start_us": 200, "end_us": 300}, 6),
+        ({"start_us": 200}, 5),
+        ({"levels": ["INFO"]}, 9),
+        ({"levels": ["ERROR"], "stream": "stdout", "attempt": 1}, 9),
     ],
     ids=str,
 )

@@ -7,9 +7,11 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
+from artifacts.erasure import erase_some_runs
 from artifacts.services import collect_unfinished
 from projects.services import forget_old_answers
 from runs.scheduler.loop import run_forever
+from runs.scheduler.sweeps import LEFTOVERS_EVERY, Sweep, telemetry_sweeps
 
 
 def forget_sessions() -> None:
@@ -27,4 +29,8 @@ class Command(BaseCommand):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
-        run_forever(stop, chores=[forget_old_answers, forget_sessions, collect_unfinished])
+        run_forever(
+            stop,
+            chores=[forget_old_answers, forget_sessions, collect_unfinished],
+            sweeps=[*telemetry_sweeps(), Sweep(erase_some_runs, every=LEFTOVERS_EVERY)],
+        )
