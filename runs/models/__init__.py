@@ -1,6 +1,7 @@
-"""The tables of runs: the run, its attempts and events, and its telemetry."""
+"""The tables of runs: the run, its parameters, attempts and events, and its telemetry."""
 
 from runs.models.attempt import Attempt, ExecutorLock, RunEvent
+from runs.models.parameter import RunParameter
 from runs.models.run import Run
 from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
 
@@ -13,5 +14,6 @@ __all__ = [
     "Run",
     "RunEvent",
     "RunMetric",
+    "RunParameter",
     "TelemetryCounter",
 ]
