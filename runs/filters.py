@@ -63,7 +63,7 @@ def _parsed(parse: Callable[[Any], Any], value: Any) -> Any:
 class RunFilter(django_filters.FilterSet):
     """What narrows a list of runs. `form.cleaned_data` has `where` and `order`, which `qs` leaves to `runs.listing`."""
 
-    status = django_filters.MultipleChoiceFilter(choices=Status.choices)
+    status = django_filters.MultipleChoiceFilter(choices=Status.choices, distinct=False)  # a run has one anyway
     name = django_filters.CharFilter(lookup_expr="icontains", max_length=200, label="Text in the name")
     recipe = django_filters.CharFilter(max_length=64)
     executor = django_filters.CharFilter(max_length=64)

@@ -18,13 +18,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from runs.comparing import fulfilling, holds, values_at
 from runs.conditions import METRICS, Condition, Place
 from runs.models import Run
 from runs.ordering import Order, Position
-from runs.parts import ALL, FEW, WINDOW, parts_of, plain
+from runs.parts import FEW, WINDOW, asked_of_each, parts_of
 from runs.querysets import RunQuerySet
 
 
@@ -92,18 +92,14 @@ class RunList:
         return kept
 
     def _fitting(self) -> RunQuerySet:
-        """Return the runs that fit, for a walk: nothing here invites the database to start from an index."""
+        """Return the runs that fit, for a walk along the index of the order."""
         rows = self.rows
         if self.projects is not None:
-            rows = rows.filter(project__in=self.projects) if len(self.projects) < 2 else self._walked(rows)
+            one = Q(project__in=self.projects)
+            rows = rows.filter(one if len(self.projects) < 2 else asked_of_each(one))
         for condition in self.conditions:
-            # A slice is made before anything else on every database, and only once.
-            made = fulfilling(condition).values("run_id")[:ALL]
-            rows = rows.alias(key=plain("pk")).filter(key__in=made)
+            rows = rows.filter(asked_of_each(Q(pk__in=fulfilling(condition).values("run_id"))))
         return rows.order_by()
-
-    def _walked(self, rows: RunQuerySet) -> RunQuerySet:
-        return rows.alias(home=plain("project_id")).filter(home__in=self.projects)
 
     # --- In order -------------------------------------------------------------------------------------
     def _find(self, position: Position | None, skip: int, size: int) -> list[Position]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.db.models import BigIntegerField, ExpressionWrapper, F, Q, QuerySet
+from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.lookups import Exact, GreaterThan, GreaterThanOrEqual, LessThan, LessThanOrEqual
 
 from runs.comparing import newest_of, values_at
@@ -13,7 +13,6 @@ from runs.conditions import METRICS, Place
 from runs.ordering import NULLABLE, Order, Position
 from runs.querysets import RunQuerySet
 
-ALL = 10**12  # more rows than any table has: a slice of a query is not merged into the query around it
 FEW = WINDOW = 500  # runs; looking at as many takes about 2 ms for each condition
 
 
@@ -98,7 +97,7 @@ class MetricPart:
         known = newest_of(self.metric)
         if self.rows is None:
             return known
-        return known.alias(owner=plain("run_id")).filter(owner__in=self.rows.values("pk")[:ALL])
+        return known.filter(asked_of_each(Q(run__in=self.rows.values("pk"))))
 
 
 @dataclass(frozen=True)
@@ -109,7 +108,7 @@ class WithoutMetricPart:
     metric: str
 
     def take(self, position: Position | None, skip: int, size: int) -> list[Position]:
-        """Look at the newest WINDOW runs; when too few of them are without, let the database subtract sets."""
+        """Look at the newest WINDOW runs; when too few of them are without, walk on."""
         rows = self.rows if position is None else self.rows.filter(pk__lt=position.run_id)
         if skip + size <= WINDOW:
             newest = list(rows.order_by("-pk").values_list("pk", flat=True)[:WINDOW])
@@ -117,15 +116,16 @@ class WithoutMetricPart:
             without = [Position(None, run_id) for run_id in newest if run_id not in known]
             if len(without) >= skip + size or len(newest) < WINDOW:
                 return without[skip : skip + size]
-        found = self._subtracted(rows).order_by("-pk").values_list("pk", flat=True)[skip : skip + size]
+        found = self._without(rows).order_by("-pk").values_list("pk", flat=True)[skip : skip + size]
         return [Position(None, run_id) for run_id in found]
 
     def count(self) -> int:
         """Count the runs without."""
-        return self._subtracted(self.rows).count()
+        return self._without(self.rows).count()
 
-    def _subtracted(self, rows: RunQuerySet) -> QuerySet[Any]:
-        return rows.order_by().values_list("pk", flat=True).difference(newest_of(self.metric).values_list("run_id"))
+    def _without(self, rows: RunQuerySet) -> RunQuerySet:
+        known = newest_of(self.metric).values("run_id")
+        return rows.exclude(asked_of_each(Q(pk__in=known)))
 
 
 def parts_of(order: Order, rows: RunQuerySet, *, is_all: bool) -> list[Part]:
@@ -148,6 +148,10 @@ def behind(value: F, key: F, position: Position, *, down: bool, ties_down: bool)
     return Q(reached(value, position.value)) & (Q(passed(value, position.value)) | is_tie)
 
 
-def plain(column: str) -> ExpressionWrapper:
-    """Return a column as an expression: the same value, and no index begins with it."""
-    return ExpressionWrapper(F(column) + 0, output_field=BigIntegerField())
+def asked_of_each(condition: Q) -> Case:
+    """Return a condition that is asked of each row on the way and never used to find rows.
+
+    In a CASE, a query behind IN is answered once and kept as a set to look into, by SQLite and by PostgreSQL. Bare,
+    it may become the start of the search, or a loop within the loop over the rows: 1.2 s instead of 10 ms.
+    """
+    return Case(When(condition, then=Value(True)), default=Value(False))  # noqa: FBT003 - Django's own signature

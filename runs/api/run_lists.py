@@ -104,5 +104,9 @@ def _newest_metrics(keys: Sequence[int]) -> dict[int, dict[str, float | None]]:
 
 def _unreachable(keys: Sequence[int]) -> set[int]:
     """Return the runs whose live attempt has been silent for too long."""
-    live = Attempt.objects.filter(run__in=keys, ended_at__isnull=True).only("run_id", "heartbeat_at", "ended_at")
-    return {attempt.run_id for attempt in live if is_unreachable(attempt)}
+    live = Attempt.objects.filter(run__in=keys, ended_at__isnull=True).order_by()  # their usual order is a join
+    return {
+        run_id
+        for run_id, heard in live.values_list("run_id", "heartbeat_at")
+        if is_unreachable(Attempt(heartbeat_at=heard))
+    }
