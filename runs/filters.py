@@ -15,7 +15,7 @@ from runs.conditions import Condition, InvalidCondition, parse_conditions
 from runs.lifecycle import Status
 from runs.models import Run
 from runs.ordering import COLUMNS, NEWEST_FIRST, Order, parse_order
-from trainhub.api.filtering import TextsFilter, TimeFilter
+from trainhub.api.filtering import TextsFilter, TextsInput, TimeFilter
 
 CHECKPOINT_TAGS = [(value, value) for value in ("candidate", "release", "archived")]
 
@@ -23,7 +23,8 @@ CHECKPOINT_TAGS = [(value, value) for value in ("candidate", "release", "archive
 class _ConditionsField(forms.Field):
     def to_python(self, value: list[str] | None) -> tuple[Condition, ...]:
         """Return the conditions of all texts."""
-        return _parsed(parse_conditions, value or [])
+        conditions: tuple[Condition, ...] = _parsed(parse_conditions, value or [])
+        return conditions
 
 
 class ConditionsFilter(TextsFilter):
@@ -77,11 +78,15 @@ class RunFilter(django_filters.FilterSet):
     created_before = TimeFilter(field_name="created_at", lookup_expr="lt")
     q = django_filters.CharFilter(method="search", max_length=200, label="Text in name or description, or the id")
     where = ConditionsFilter(
+        widget=TextsInput(attrs={"class": "code", "spellcheck": "false", "placeholder": "metrics.loss < 1.2"}),
         label="Conditions",
         help_text="Conditions on newest metrics and on parameters, such as `metrics.loss < 1.2 and "
         "hyperparameters.learning_rate >= 1e-5`; given again, all must hold.",
     )
     order = OrderFilter(
+        widget=forms.TextInput(
+            attrs={"class": "code", "spellcheck": "false", "placeholder": "-created_at", "list": "orders"}
+        ),
         label="Order",
         help_text=f"{', '.join(COLUMNS)}, or metrics.<name> for the newest value; with a leading - descending.",
     )

@@ -57,13 +57,13 @@ class RunList:
             return len(self._few)
         if len(self.conditions) == 1 and not self._is_restricted:
             return fulfilling(self.conditions[0]).count()
-        return self._fitting().count()
+        return self._fulfilling_all(self._visible).count()
 
     # --- What fits ------------------------------------------------------------------------------------
     @property
     def _is_restricted(self) -> bool:
         """Whether anything but conditions keeps runs out."""
-        return self.projects is not None or self.rows.query.has_filters()
+        return self.projects is not None or bool(self.rows.query.has_filters())
 
     @property
     def _visible(self) -> RunQuerySet:
@@ -74,7 +74,7 @@ class RunList:
         """The keys of all runs that fit when something asked for leaves at most FEW, else None."""
         asked: list[QuerySet[Any, Any]] = [fulfilling(one).values_list("run_id", flat=True) for one in self.conditions]
         if self._is_restricted and (self.conditions or self.order.metric):
-            asked.append(self._visible.order_by().values_list("pk", flat=True))
+            asked.append(self._visible.values_list("pk", flat=True))
         sizes = [rows[: FEW + 1].count() for rows in asked]
         if not sizes or min(sizes) > FEW:
             return None
@@ -84,22 +84,23 @@ class RunList:
         """Return those of some runs that fit, in the same order. A query, and one for each condition."""
         kept = list(run_ids)
         if self._is_restricted:
-            visible = set(self._visible.filter(pk__in=kept).order_by().values_list("pk", flat=True))
+            visible = set(self._visible.filter(pk__in=kept).values_list("pk", flat=True))
             kept = [run_id for run_id in kept if run_id in visible]
         for condition in self.conditions:
             values = values_at(condition.place, kept)
             kept = [run_id for run_id in kept if holds(condition, values.get(run_id))]
         return kept
 
-    def _fitting(self) -> RunQuerySet:
-        """Return the runs that fit, for a walk along the index of the order."""
-        rows = self.rows
-        if self.projects is not None:
-            one = Q(project__in=self.projects)
-            rows = rows.filter(one if len(self.projects) < 2 else asked_of_each(one))
+    def _walkable(self) -> RunQuerySet:
+        """Return the visible runs, for a walk along the index of the order: several projects are no place to start."""
+        if self.projects is None or len(self.projects) < 2:
+            return self._visible
+        return self.rows.filter(asked_of_each(Q(project__in=self.projects)))
+
+    def _fulfilling_all(self, rows: RunQuerySet) -> RunQuerySet:
         for condition in self.conditions:
             rows = rows.filter(asked_of_each(Q(pk__in=fulfilling(condition).values("run_id"))))
-        return rows.order_by()
+        return rows
 
     # --- In order -------------------------------------------------------------------------------------
     def _find(self, position: Position | None, skip: int, size: int) -> list[Position]:
@@ -111,7 +112,7 @@ class RunList:
             peeked = self._peek(position, skip + size)
             if peeked is not None:
                 return peeked[skip:]
-        return self._walk(self._fitting(), position, skip, size)
+        return self._walk(self._fulfilling_all(self._walkable()), position, skip, size)
 
     def _sort(self, position: Position | None, run_ids: Sequence[int]) -> list[Position]:
         """Return the positions of few runs behind `position`, ordered by a metric."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 
 from projects.querysets import Viewer, is_staff
 from runs.lifecycle import Status
@@ -32,4 +32,15 @@ class RunQuerySet(QuerySet["Run"]):
         """Load what a run's answer shows: project, people, newest metrics, attempts; two more queries for a list."""
         return self.select_related("project", "created_by", "resumed_from__run").prefetch_related(
             "newest_metrics", "attempts"
+        )
+
+    def with_table_columns(self) -> Self:
+        """Load what a table of runs on a page shows, and leave out what is wide; two more queries for a list."""
+        from runs.models import RunMetric  # the models import this module
+
+        losses = RunMetric.objects.filter(key__contains="loss")
+        return (
+            self.select_related("project", "created_by")
+            .defer("recipe_snapshot", "model_parameters", "hyperparameters", "compute", "description", "dataset")
+            .prefetch_related(Prefetch("newest_metrics", losses), "attempts")
         )

@@ -80,12 +80,13 @@ class HomeView(PageView):
     def context(self) -> dict[str, Any]:
         """Return the newest of each kind of run, with how many there are in all."""
         visible = Run.objects.visible_to(self.request.user)
+        ended = visible.filter(completed_at__isnull=False)  # what the index of the order begins with
         counts = {row["status"]: row["n"] for row in visible.order_by().values("status").annotate(n=Count("id"))}
         return {
             "groups": [
                 _group("Running", visible.filter(status__in=LIVE), counts, sorted(LIVE)),
                 _group("Waiting", visible.filter(status=Status.QUEUED), counts, [Status.QUEUED], *_NEXT_FIRST),
-                _group("Ended", visible.filter(status__in=TERMINAL), counts, sorted(TERMINAL), *_LAST_ENDED_FIRST),
+                _group("Ended", ended, counts, sorted(TERMINAL), *_LAST_ENDED_FIRST),
             ],
             "project": Project.objects.visible_to(self.request.user).first(),
             **(_problems() if self.request.user.is_staff else {}),
@@ -99,7 +100,7 @@ _LAST_ENDED_FIRST = ("-completed_at", "-id")
 def _group(
     title: str, rows: QuerySet[Run], counts: dict[str, int], statuses: list[Status], *order: str
 ) -> dict[str, Any]:
-    shown = rows.with_details()  # type: ignore[attr-defined]
+    shown = rows.with_table_columns()  # type: ignore[attr-defined]
     return {
         "title": title,
         "statuses": statuses,

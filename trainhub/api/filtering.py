@@ -34,21 +34,20 @@ class TimeFilter(django_filters.IsoDateTimeFilter):
     field_class = _UtcTimeField
 
 
-class _TextsInput(forms.TextInput):
+class TextsInput(forms.TextInput):
     """One line for all texts of a name that may come several times."""
 
     def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:  # noqa: ARG002
+        """Return the texts that are not empty."""
         return [text for text in (data.getlist(name) if hasattr(data, "getlist") else data.get(name) or []) if text]
 
     def format_value(self, value: list[str] | None) -> str:
+        """Return the texts as one."""
         return " and ".join(value or [])
 
 
 class TextsFilter(django_filters.Filter):
-    """A text that the query string may hold several times; its field gets the list of those that are not empty."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **{"widget": _TextsInput, **options})
+    """A text that the query string may hold several times; with TextsInput its field gets all that are not empty."""
 
 
 class NewestFirstOrdering(django_filters.OrderingFilter):
@@ -80,7 +79,7 @@ def apply_filter(
 
 def checked_filter(filter_class: type[FilterSet], query: Mapping[str, Any], rows: QuerySet[Row]) -> FilterSet:
     """Return the filter with the values it took. Raises DRF's ValidationError (400) as `apply_filter` does."""
-    filtered = filter_class(query, queryset=rows)
+    filtered: FilterSet = filter_class(query, queryset=rows)
     if not filtered.is_valid():
         raise exceptions.ValidationError({name: list(texts) for name, texts in filtered.errors.items()})
     return filtered

@@ -67,7 +67,7 @@ def page_schema(name: str, item: type[serializers.Serializer[Any]]) -> serialize
 
 def list_schema(name: str, item: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
     """Describe a page of `item` by number (page, page_size, total, items) or by cursor (page_size, next, items)."""
-    fields = {
+    fields: dict[str, Any] = {
         "page": serializers.IntegerField(required=False, help_text="Not with a cursor."),
         "page_size": serializers.IntegerField(),
         "total": serializers.IntegerField(required=False, help_text="Not with a cursor."),

@@ -1,6 +1,9 @@
 """Parameters as rows: what lists can find a run by."""
 
+from importlib import import_module
+
 import pytest
+from django.apps import apps
 
 from runs.models import RunParameter
 from runs.parameters import MAX_ROWS, searchable
@@ -43,3 +46,17 @@ def test_deleting_a_run_deletes_its_parameters(project):
     new_run(project, recipe="tiny-gpt").delete()
 
     assert not RunParameter.objects.exists()
+
+
+@pytest.mark.django_db
+def test_runs_from_before_get_their_parameters_by_migration_and_only_once(project, monkeypatch):
+    migration = import_module("runs.migrations.0006_fill_run_parameters")
+    monkeypatch.setattr(migration, "STEP", 2)
+    [new_run(project, recipe="tiny-gpt", hyperparameters={"learning_rate": 0.25}) for _ in range(5)]
+    written = list(RunParameter.objects.order_by("run", "group", "name").values_list("run", "name", "number", "text"))
+    RunParameter.objects.exclude(run=project.runs.first()).delete()
+
+    migration.fill(apps, None)
+
+    rows = RunParameter.objects.order_by("run", "group", "name")
+    assert list(rows.values_list("run", "name", "number", "text")) == written
