@@ -67,7 +67,7 @@ class RunList:
 
     @property
     def _visible(self) -> RunQuerySet:
-        return self.rows if self.projects is None else self.rows.filter(project__in=self.projects)
+        return self.rows.of_projects(self.projects)
 
     @cached_property
     def _few(self) -> list[int] | None:
