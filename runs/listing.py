@@ -5,7 +5,7 @@ takes seconds when none does, the other way round for its opposite, and statisti
 with conditions, or ordered by a metric, is answered in one of three ways, and what each may cost is bounded:
 
 1. Few: something asked for leaves at most FEW runs. Those are looked at one by one.
-2. Peek: the first WINDOW runs of the order are looked at; when many fit, the page is full.
+2. Peek: 8 times as many runs as are wanted, at most WINDOW, are looked at; when one in eight fits, the page is full.
 3. Walk: the index of the order is walked, and what fits is a set that the database makes once beforehand.
 
 Only keys of runs are found here; all of it is read from indexes.
@@ -126,10 +126,10 @@ class RunList:
         return [one for one in ordered if position is None or place(one) > place(position)]
 
     def _peek(self, position: Position | None, size: int) -> list[Position] | None:
-        """Return the next `size` positions when the first WINDOW runs of the order hold as many, else None."""
+        """Return the next `size` positions when the next 8 times as many runs hold enough, else None."""
         if size > WINDOW or (position is not None and position.value is None):
             return None
-        seen = parts_of(self.order, self._visible, is_all=True)[0].take(position, 0, WINDOW)
+        seen = parts_of(self.order, self._visible, is_all=True)[0].take(position, 0, min(8 * size, WINDOW))
         fitting = set(self._fit([one.run_id for one in seen]))
         found = [one for one in seen if one.run_id in fitting]
         return found[:size] if len(found) >= size else None
