@@ -84,7 +84,7 @@ class ProjectDetailView(ProjectScopedView):
             role=role,
             can_edit=role is not None and role.includes(Role.EDITOR),
             can_manage=role is not None and role.includes(Role.ADMIN),
-            runs=self.project.runs.not_deleted().with_details()[:NEWEST_RUNS],
+            runs=self.project.runs.not_deleted().with_table_columns()[:NEWEST_RUNS],
             run_counts=self.project.count_runs_by_status(),
             run_total=sum(self.project.count_runs_by_status().values()),
             members=self.project.memberships.select_related("user").order_by("user__username"),

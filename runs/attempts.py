@@ -272,7 +272,11 @@ def describe_exit(report: ExitReport, reason: Reason) -> str:
 
 def is_unreachable(attempt: Attempt | None, now: datetime | None = None) -> bool:
     """Tell whether a claimed attempt has been silent for too long to call it reachable."""
-    if attempt is None or attempt.ended_at is not None or attempt.heartbeat_at is None:
+    return attempt is not None and attempt.ended_at is None and is_silent(attempt.heartbeat_at, now)
+
+
+def is_silent(heartbeat_at: datetime | None, now: datetime | None = None) -> bool:
+    """Tell whether the last heartbeat of a live attempt is too long ago; before the first one it is not."""
+    if heartbeat_at is None:
         return False
-    limit = timedelta(seconds=settings.UNREACHABLE_AFTER_SECONDS)
-    return (now or timezone.now()) - attempt.heartbeat_at > limit
+    return (now or timezone.now()) - heartbeat_at > timedelta(seconds=settings.UNREACHABLE_AFTER_SECONDS)

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from projects.models import Project, ProjectStatus
 from runs.lifecycle import TRANSITIONS, Status
-from runs.models import Attempt, Run, RunDeletion, RunEvent, TelemetryCounter
+from runs.models import Attempt, Run, RunDeletion, RunEvent, RunParameter, TelemetryCounter
 from runs.telemetry.removal import Amount, amount_of, mark_removed, remove_newest_step
 from trainhub.errors import Conflict, IllegalTransition, NotFound
 
@@ -138,7 +138,12 @@ def erase_rows_step(run: Run) -> bool:
 
     One transaction of at most a few hundred rows; safe to repeat.
     """
-    if remove_newest_step(run.pk) or _erase_some(RunEvent, run) or _erase_some(Attempt, run):
+    if (
+        remove_newest_step(run.pk)
+        or _erase_some(RunParameter, run)
+        or _erase_some(RunEvent, run)
+        or _erase_some(Attempt, run)
+    ):
         return True
     with transaction.atomic():
         TelemetryCounter.objects.filter(run=run).delete()
@@ -147,6 +152,6 @@ def erase_rows_step(run: Run) -> bool:
     return False
 
 
-def _erase_some(model: type[RunEvent | Attempt], run: Run) -> int:
+def _erase_some(model: type[RunParameter | RunEvent | Attempt], run: Run) -> int:
     ids = list(model.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[:STEP_ROWS])
     return model.objects.filter(pk__in=ids).delete()[0] if ids else 0

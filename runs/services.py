@@ -12,7 +12,8 @@ from projects.models import Project
 from projects.services import activate_project
 from runs.deletion import lock_kept
 from runs.lifecycle import Reason, Status, transition
-from runs.models import Run, TelemetryCounter
+from runs.models import Run, RunParameter, TelemetryCounter
+from runs.parameters import effective
 from runs.recipes import Recipe, check_values, known_to
 from runs.registry import DEFAULT_EXECUTOR, executors, get_recipe
 from trainhub.errors import InvalidInput, StatusChanged
@@ -70,7 +71,7 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
 
 @transaction.atomic
 def queue_run(*, run: Run, by: Any) -> Run:
-    """Store a prepared run and queue it. Rows: the run, its counter, its first event.
+    """Store a prepared run and queue it. Rows: the run, its parameters for lists, its counter, its first event.
 
     Raises: Conflict (archived), NotFound when the run to resume from was deleted meanwhile.
     """
@@ -79,6 +80,7 @@ def queue_run(*, run: Run, by: Any) -> Run:
         lock_kept(run.resumed_from.run_id)
     run.created_by = by
     run.save(force_insert=True)
+    RunParameter.objects.bulk_create(parameter_rows(run))
     TelemetryCounter.objects.create(run=run)
     source = run.resumed_from
     run.events.create(
@@ -90,6 +92,15 @@ def queue_run(*, run: Run, by: Any) -> Run:
         evidence={"resumed_from": source.uid} if source else {},
     )
     return run
+
+
+def parameter_rows(run: Run) -> list[RunParameter]:
+    """Return the rows by which lists find a stored run, not stored yet."""
+    given = {"model_parameters": run.model_parameters, "hyperparameters": run.hyperparameters}
+    return [
+        RunParameter(run=run, group=group, name=name, number=number, text=text)
+        for group, (name, number, text) in effective(run.recipe_snapshot, given)
+    ]
 
 
 def _parameters(project: Project, recipe: Recipe, values: dict[str, Any]) -> dict[str, dict[str, Any]]:

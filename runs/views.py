@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 
-from projects.models import Role
+from projects.models import Project, Role
 from projects.views import ProjectScopedView
 from runs import services
 from runs.api.serializers import describe_evidence
@@ -18,7 +18,9 @@ from runs.chart import read_chart
 from runs.deletion import content_of, delete_run, find_obstacle
 from runs.filters import RunFilter
 from runs.forms import LaunchForm, LogFilterForm, launch_values
+from runs.listing import RunList
 from runs.models import Run
+from runs.ordering import COLUMNS
 from runs.receipts import cancel_receipt
 from runs.recipes import with_defaults
 from runs.registry import recipes
@@ -43,10 +45,20 @@ class RunListView(PageView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show a page of the list."""
-        found = RunFilter(request.GET, queryset=Run.objects.visible_to(request.user).with_details())
-        is_valid = found.is_valid()
-        runs, paging = paginate(found.qs if is_valid else Run.objects.none(), request.GET)
-        return self.page(status=200 if is_valid else 400, filter=found.form, runs=runs, paging=paging)
+        wanted = read_page_request(request.GET)
+        found = RunFilter(request.GET, queryset=Run.objects.listed())
+        if not found.is_valid():
+            return self.page(status=400, filter=found.form, orders=COLUMNS, runs=[], paging=Paging(1, wanted.size, 0))
+        values = found.form.cleaned_data
+        listed = RunList(found.qs, Project.objects.keys_visible_to(request.user), values["where"], values["order"])
+        keys = listed.page(start=wanted.start, size=wanted.size)
+        runs = Run.objects.not_deleted().with_table_columns().in_bulk(keys)
+        return self.page(
+            filter=found.form,
+            orders=COLUMNS,
+            runs=[runs[key] for key in keys if key in runs],
+            paging=Paging(wanted.number, wanted.size, listed.count()),
+        )
 
 
 class RunLaunchView(ProjectScopedView, FormPage):

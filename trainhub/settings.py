@@ -143,7 +143,11 @@ if _database["ENGINE"] == "django.db.backends.sqlite3":
 else:
     _database["CONN_HEALTH_CHECKS"] = True
     _database.setdefault("OPTIONS", {}).update(
-        {"options": "-c statement_timeout=30000 -c lock_timeout=5000", "connect_timeout": 5}
+        {
+            # work_mem: the sets of runs that lists look into must fit in it; here a million do.
+            "options": "-c statement_timeout=30000 -c lock_timeout=5000 -c work_mem=32MB",
+            "connect_timeout": 5,
+        }
     )
 _database["CONN_MAX_AGE"] = 600
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import views as auth_views
-from django.db.models import Count, QuerySet
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse_lazy
@@ -16,7 +16,10 @@ from sesame.views import LoginView as LinkLoginView
 from projects.models import Project
 from runs.api.installation import describe_executors
 from runs.lifecycle import LIVE, TERMINAL, Status
+from runs.listing import RunList
 from runs.models import Run
+from runs.ordering import Order
+from runs.querysets import RunQuerySet
 from runs.registry import recipe_problems
 from trainhub.access import Access, access
 from trainhub.pages import PageView
@@ -79,32 +82,33 @@ class HomeView(PageView):
 
     def context(self) -> dict[str, Any]:
         """Return the newest of each kind of run, with how many there are in all."""
-        visible = Run.objects.visible_to(self.request.user)
+        projects = Project.objects.keys_visible_to(self.request.user)
+        listed = Run.objects.listed()
+        visible = listed.of_projects(projects)
         counts = {row["status"]: row["n"] for row in visible.order_by().values("status").annotate(n=Count("id"))}
+        waiting = visible.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
+        ended = RunList(listed.filter(completed_at__isnull=False), projects, (), _LAST_ENDED_FIRST)
+        last_ended = Run.objects.filter(pk__in=ended.page(start=0, size=SHOWN_RUNS)).order_by("-completed_at", "-id")
         return {
             "groups": [
                 _group("Running", visible.filter(status__in=LIVE), counts, sorted(LIVE)),
-                _group("Waiting", visible.filter(status=Status.QUEUED), counts, [Status.QUEUED], *_NEXT_FIRST),
-                _group("Ended", visible.filter(status__in=TERMINAL), counts, sorted(TERMINAL), *_LAST_ENDED_FIRST),
+                _group("Waiting", waiting, counts, [Status.QUEUED]),
+                _group("Ended", last_ended, counts, sorted(TERMINAL)),
             ],
             "project": Project.objects.visible_to(self.request.user).first(),
             **(_problems() if self.request.user.is_staff else {}),
         }
 
 
-_NEXT_FIRST = ("-priority", "queued_at", "id")
-_LAST_ENDED_FIRST = ("-completed_at", "-id")
+_LAST_ENDED_FIRST = Order("completed_at")
 
 
-def _group(
-    title: str, rows: QuerySet[Run], counts: dict[str, int], statuses: list[Status], *order: str
-) -> dict[str, Any]:
-    shown = rows.with_details()  # type: ignore[attr-defined]
+def _group(title: str, rows: RunQuerySet, counts: dict[str, int], statuses: list[Status]) -> dict[str, Any]:
     return {
         "title": title,
         "statuses": statuses,
         "total": sum(counts.get(status, 0) for status in statuses),
-        "runs": list((shown.order_by(*order) if order else shown)[:SHOWN_RUNS]),
+        "runs": list(rows.with_table_columns()[:SHOWN_RUNS]),
     }
 
 

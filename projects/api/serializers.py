@@ -73,8 +73,21 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
     @extend_schema_field(RunBriefSerializer(many=True))
     def get_runs(self, project: Project) -> list[dict[str, Any]]:
         """Return the newest runs; `runs_total` says how many there are in all."""
-        newest = project.runs.not_deleted().select_related("project")[:EMBEDDED_RUNS]
-        return list(RunBriefSerializer(newest, many=True).data)
+        newest = project.runs.not_deleted().values_list(
+            "uid", "name", "status", "started_at", "progress", "is_simulated"
+        )
+        return [
+            {
+                "id": uid,
+                "project_id": project.uid,
+                "name": name,
+                "status": status,
+                "started_at": api_time(started_at),
+                "progress": progress,
+                "simulated": is_simulated,
+            }
+            for uid, name, status, started_at, progress, is_simulated in newest[:EMBEDDED_RUNS]
+        ]
 
     def get_runs_total(self, project: Project) -> int:
         """Return the number of runs."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework import status
 from rest_framework.request import Request
@@ -13,18 +11,20 @@ from projects.models import Project, Role
 from runs import services
 from runs.api import serializers as shapes
 from runs.api.requests import RunChangesSerializer, RunRequestSerializer
+from runs.api.run_lists import answer_list
 from runs.deletion import delete_run
 from runs.filters import RunFilter
 from runs.lifecycle import TERMINAL
 from runs.models import Run
-from trainhub.api.filtering import apply_filter, filter_names, filter_parameters
+from trainhub.api.filtering import filter_names, filter_parameters
 from trainhub.api.idempotency import REPLAYED, answer_once
-from trainhub.api.paging import PAGE_PARAMETERS, page_of, read_page_request
-from trainhub.api.schema import IDEMPOTENCY_KEY, PAGING, PREFER, errors, page_schema
+from trainhub.api.paging import CURSOR_PARAMETERS, PAGE_PARAMETERS, page_of, read_page_request
+from trainhub.api.schema import CURSOR, IDEMPOTENCY_KEY, PAGING, PREFER, errors, list_schema, page_schema
 from trainhub.api.views import HubView, find, require_role, validated
 from trainhub.api.waiting import wait_until, wanted_seconds
 
-RUN_PAGE = page_schema("RunPage", shapes.RunSummarySerializer)
+RUN_PAGE = list_schema("RunPage", shapes.RunSummarySerializer)
+LIST_PARAMETERS = filter_names(RunFilter) | CURSOR_PARAMETERS
 
 
 class RunScopedView(HubView):
@@ -77,40 +77,34 @@ def create_once(request: Request, prepared: Run) -> Response:
     return answer
 
 
-def _list_runs(request: Request, rows: Any) -> Response:
-    filtered = apply_filter(RunFilter, request.query_params, rows.with_details())
-    wanted = read_page_request(request.query_params)
-    return Response(page_of(filtered, wanted, lambda runs: shapes.RunSummarySerializer(runs, many=True).data))
-
-
 class AllRunsView(HubView):
     """Runs across projects."""
 
-    query_parameters = filter_names(RunFilter) | PAGE_PARAMETERS
+    query_parameters = LIST_PARAMETERS
 
     @extend_schema(
         operation_id="runs_list",
-        parameters=[*filter_parameters(RunFilter), *PAGING],
+        parameters=[*filter_parameters(RunFilter), *PAGING, CURSOR],
         responses={200: RUN_PAGE, **errors(400, 401)},
     )
     def get(self, request: Request) -> Response:
         """List the runs of all projects that the caller may see, newest first."""
-        return _list_runs(request, Run.objects.visible_to(request.user))
+        return answer_list(request, Project.objects.keys_visible_to(request.user))
 
 
 class RunListView(HubView):
     """Runs of one project."""
 
-    query_parameters = filter_names(RunFilter) | PAGE_PARAMETERS
+    query_parameters = LIST_PARAMETERS
 
     @extend_schema(
         operation_id="project_runs_list",
-        parameters=[*filter_parameters(RunFilter), *PAGING],
+        parameters=[*filter_parameters(RunFilter), *PAGING, CURSOR],
         responses={200: RUN_PAGE, **errors(400, 401, 404)},
     )
     def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         """List the runs of a project, newest first."""
-        return _list_runs(request, Run.objects.visible_to(request.user).filter(project=self.get_project()))
+        return answer_list(request, (self.get_project().pk,))
 
     @extend_schema(
         operation_id="runs_create",

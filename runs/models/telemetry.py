@@ -165,7 +165,11 @@ class RunMetric(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "key"], name="newest_metric_once")]
-        indexes = [models.Index(fields=["key", "value", "run"], name="newest_metric_value")]
+        indexes = [
+            models.Index(
+                fields=["key", "value", "run"], name="newest_metric_finite", condition=models.Q(value__isnull=False)
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.key} = {self.value if self.value is not None else self.special}"

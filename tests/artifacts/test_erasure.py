@@ -164,11 +164,11 @@ def test_files_that_cannot_be_removed_keep_their_row_and_hold_up_no_other_run(de
 
 def test_small_rows_go_in_steps_of_a_limit(deleted):
     remove_leftovers(seconds=60)
-    events = deleted.events.count()
+    small = deleted.events.count() + deleted.parameters.count()
     with mock.patch.object(deletion, "STEP_ROWS", 1), mock.patch("runs.telemetry.removal.STEP_NEWEST", 1):
         steps = sum(1 for _ in iter(lambda: erasure.erase_step(deleted), False))
 
-    assert steps == 2 + 1 + events + 1  # artifacts, newest values, events, attempts
+    assert steps == 2 + 1 + small + 1  # artifacts, newest values, events and parameters, attempts
 
 
 def test_it_stops_when_its_time_is_over_and_says_that_there_is_more(deleted):

@@ -3,6 +3,7 @@
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 
 from runs.attempts import finish_attempt
 from runs.models import Run
@@ -37,6 +38,44 @@ def test_list_refuses_what_it_does_not_know(browse, run, editor, query):
     assert browse().get(reverse("runs"), query).status_code == 400
 
 
+def test_list_takes_conditions_and_orders_by_metric(browse, project, editor):
+    for_loss = [new_attempt(project=project) for _ in range(3)]
+    [report_loss(attempt, [value]) for attempt, value in zip(for_loss, [3.0, 1.0, 2.0], strict=True)]
+    query = {"where": ["metrics.loss < 3", "metrics.loss > 0"], "order": "-metrics.loss"}
+
+    answer = browse().get(reverse("runs"), query)
+
+    assert [run.pk for run in answer.context["runs"]] == [for_loss[2].run_id, for_loss[1].run_id]
+    assert 'value="metrics.loss &lt; 3 and metrics.loss &gt; 0"' in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "message"),
+    [
+        ("where", "loss < 1", "At character 1: expected metrics."),
+        ("order", "metrics.", "Must be created_at, completed_at"),
+    ],
+)
+def test_list_says_what_is_wrong_beside_the_field_and_keeps_the_text(browse, run, editor, field, text, message):
+    answer = browse().get(reverse("runs"), {field: text})
+
+    shown = answer.content.decode()
+    assert answer.status_code == 400
+    assert message in shown[shown.index(f'name="{field}"') :][:500]
+    assert escape(text) in shown
+
+
+def test_list_takes_as_many_queries_however_many_runs_there_are(browse, project, editor, django_assert_max_num_queries):
+    [new_attempt(project=project) for _ in range(3)]
+    client = browse()
+    with django_assert_max_num_queries(20) as few:
+        client.get(reverse("runs"))
+    [new_attempt(project=project) for _ in range(9)]
+
+    with django_assert_max_num_queries(len(few)):
+        assert client.get(reverse("runs")).status_code == 200
+
+
 def test_list_holds_no_run_of_others(browse, run, stranger):
     assert run.uid not in text_of(browse("stranger").get(reverse("runs")))
 
@@ -59,7 +98,7 @@ def test_list_asks_the_database_equally_often_for_many_runs(
         new_run(project, status="running")
     browser = browse()
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         browser.get(reverse("runs"))
 
 

@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any, TypeVar
 
 import django_filters
+from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import F, Model, QuerySet
 from drf_spectacular.types import OpenApiTypes
@@ -14,6 +15,7 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework import exceptions
 
 Row = TypeVar("Row", bound=Model)
+FilterSet = TypeVar("FilterSet", bound=django_filters.FilterSet)
 
 
 class _UtcTimeField(django_filters.fields.IsoDateTimeField):
@@ -30,6 +32,22 @@ class TimeFilter(django_filters.IsoDateTimeFilter):
     """A time of the query string; without zone it is UTC."""
 
     field_class = _UtcTimeField
+
+
+class TextsInput(forms.TextInput):
+    """One line for all texts of a name that may come several times."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> list[str]:  # noqa: ARG002
+        """Return the texts that are not empty."""
+        return [text for text in (data.getlist(name) if hasattr(data, "getlist") else data.get(name) or []) if text]
+
+    def format_value(self, value: list[str] | None) -> str:
+        """Return the texts as one."""
+        return " and ".join(value or [])
+
+
+class TextsFilter(django_filters.Filter):
+    """A text that the query string may hold several times; with TextsInput its field gets all that are not empty."""
 
 
 class NewestFirstOrdering(django_filters.OrderingFilter):
@@ -55,11 +73,16 @@ def apply_filter(
     filter_class: type[django_filters.FilterSet], query: Mapping[str, Any], rows: QuerySet[Row]
 ) -> QuerySet[Row]:
     """Return the rows that pass. Raises DRF's ValidationError (400) for values the filters do not take."""
-    filtered = filter_class(query, queryset=rows)
+    passed: QuerySet[Row] = checked_filter(filter_class, query, rows).qs
+    return passed
+
+
+def checked_filter(filter_class: type[FilterSet], query: Mapping[str, Any], rows: QuerySet[Row]) -> FilterSet:
+    """Return the filter with the values it took. Raises DRF's ValidationError (400) as `apply_filter` does."""
+    filtered: FilterSet = filter_class(query, queryset=rows)
     if not filtered.is_valid():
         raise exceptions.ValidationError({name: list(texts) for name, texts in filtered.errors.items()})
-    passed: QuerySet[Row] = filtered.qs
-    return passed
+    return filtered
 
 
 def filter_parameters(filter_class: type[django_filters.FilterSet]) -> list[OpenApiParameter]:
@@ -69,7 +92,7 @@ def filter_parameters(filter_class: type[django_filters.FilterSet]) -> list[Open
 
 def _parameter(name: str, declared: Any) -> OpenApiParameter:
     choices = declared.extra.get("choices")
-    is_list = isinstance(declared, django_filters.MultipleChoiceFilter)
+    is_list = isinstance(declared, django_filters.MultipleChoiceFilter | TextsFilter)
     is_order = isinstance(declared, django_filters.OrderingFilter)
     if is_order:
         choices = [(key, "") for known in declared.param_map.values() for key in (known, f"-{known}")]

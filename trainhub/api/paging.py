@@ -1,11 +1,14 @@
-"""Page numbers: `page` from 1, `page_size` from 1 to 500, and the exact total."""
+"""Pages of lists: by number (`page` from 1, `page_size` from 1 to 500, the exact total) or by cursor."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import orjson
 from django.db.models import QuerySet
 
 from trainhub.errors import InvalidInput
@@ -14,6 +17,11 @@ DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 500
 MAX_PAGE = 10**12  # far beyond any list, and small enough for a 64-bit offset
 PAGE_PARAMETERS = frozenset({"page", "page_size"})
+CURSOR_PARAMETERS = PAGE_PARAMETERS | {"cursor"}
+MAX_CURSOR = 4000  # characters; the longest that is given has about 2,500
+MAX_ID = 2**63 - 1
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,31 @@ def page_of(rows: QuerySet[Any], wanted: PageRequest, serialize: Callable[[list[
         "total": rows.count(),
         "items": serialize(items),
     }
+
+
+def read_cursor_size(query: Mapping[str, str]) -> int:
+    """Read `page_size` beside a cursor; `page` has no meaning there. Raises InvalidInput."""
+    if "page" in query:
+        raise InvalidInput({"page": ["Either page or cursor, not both."]})
+    return read_page_request(query).size
+
+
+def encode_cursor(content: list[Any]) -> str:
+    """Return plain JSON values as a cursor: base64 for URLs, without padding. It hides nothing."""
+    return base64.urlsafe_b64encode(orjson.dumps(content)).rstrip(b"=").decode()
+
+
+def decode_cursor(text: str, read: Callable[[Any], Read]) -> Read:
+    """Return what `read` makes of a cursor's content; anybody can make one up, so `read` checks it.
+
+    Raises: InvalidInput, also for a ValueError or OverflowError of `read`.
+    """
+    try:
+        if len(text) > MAX_CURSOR or not text.isascii():
+            raise ValueError("too long, or not base64")
+        padded = text + "=" * (-len(text) % 4)
+        return read(orjson.loads(base64.b64decode(padded, altchars=b"-_", validate=True)))
+    except (ValueError, OverflowError, binascii.Error):
+        raise InvalidInput(
+            {"cursor": ["This is no cursor of this list: take `next` of an answer with the same order."]}
+        ) from None

@@ -48,6 +48,11 @@ PAGING = [
     OpenApiParameter("page", int, description="From 1.", default=1),
     OpenApiParameter("page_size", int, description="1 to 500.", default=50),
 ]
+CURSOR = OpenApiParameter(
+    "cursor",
+    str,
+    description="`next` of the answer before, or empty for the beginning: pages without `page` and `total`.",
+)
 
 
 def page_schema(name: str, item: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
@@ -56,6 +61,20 @@ def page_schema(name: str, item: type[serializers.Serializer[Any]]) -> serialize
         "page": serializers.IntegerField(),
         "page_size": serializers.IntegerField(),
         "total": serializers.IntegerField(),
+        "items": item(many=True),
+    }
+    return inline_serializer(name, fields)
+
+
+def list_schema(name: str, item: type[serializers.Serializer[Any]]) -> serializers.Serializer[Any]:
+    """Describe a page of `item` by number (page, page_size, total, items) or by cursor (page_size, next, items)."""
+    fields: dict[str, Any] = {
+        "page": serializers.IntegerField(required=False, help_text="Not with a cursor."),
+        "page_size": serializers.IntegerField(),
+        "total": serializers.IntegerField(required=False, help_text="Not with a cursor."),
+        "next": serializers.CharField(
+            required=False, allow_null=True, help_text="With a cursor: the next one; null at the end."
+        ),
         "items": item(many=True),
     }
     return inline_serializer(name, fields)

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("artifacts", "0002_initial"),
         ("projects", "0002_retention_days"),
-        ("runs", "0003_log_tallies"),
+        ("runs", "0006_fill_run_parameters"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
