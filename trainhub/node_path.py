@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.urls import Resolver404, get_resolver
+from django.urls import Resolver404, ResolverMatch, get_resolver
 
 from trainhub.api.errors import answer_for
 from trainhub.headers import keep_private
 
 NODE_PREFIX = "/node/"
+
+
+@functools.lru_cache(maxsize=256)  # ingest calls come to the same few paths; one that is unknown is not kept
+def _resolve(path: str) -> ResolverMatch:
+    return get_resolver().resolve(path)
 
 
 class NodePathMiddleware:
@@ -25,7 +31,7 @@ class NodePathMiddleware:
         if not request.path_info.startswith(NODE_PREFIX):
             return self.get_response(request)
         try:
-            view, arguments, named = get_resolver().resolve(request.path_info)
+            view, arguments, named = _resolve(request.path_info)
         except Resolver404:
             return self.get_response(request)
         try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from runner.protocol import MAX_METRIC_KEY_CHARACTERS
 from runs.models import Attempt, MetricBatch, TelemetryCounter
@@ -15,6 +15,7 @@ from runs.telemetry.log_chunks import Lines, columns_of, is_unicode, store_lines
 from runs.telemetry.newest import make_counter
 from runs.telemetry.packing import pack_batch
 from runs.telemetry.points import Columns, Points
+from runs.telemetry.prepared import PreparedUpdate
 from trainhub.errors import Fenced, SequenceGap
 
 
@@ -117,19 +118,51 @@ def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int
     The newest values follow about a second later: the scheduler takes them from the inbox. A tracking client has
     no attempt and no sequence: it calls this with attempt number 1.
     """
-    counted = {
-        "metric_points": F("metric_points") + count,
-        "inbox_points": F("inbox_points") + count,
-        "inbox_batches": F("inbox_batches") + 1,
-    }
-    counter = TelemetryCounter.objects.filter(run_id=run_id)
     # The counter's row comes first: its lock makes the order of ids within a run that of commits.
-    if not counter.update(**counted):
+    if not _COUNT_POINTS.execute(run_id=run_id, count=count):
         make_counter(run_id)
-        counter.update(**counted)
+        _COUNT_POINTS.execute(run_id=run_id, count=count)
     MetricBatch.objects.bulk_create(
         [MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload)]
     )
+
+
+def _live(attempt: int) -> QuerySet[Attempt]:
+    return Attempt.objects.filter(pk=attempt, ended_at__isnull=True)
+
+
+_CLAIMS = {
+    "log_sequence": PreparedUpdate(
+        "attempt",
+        "before",
+        "sequence",
+        build=lambda attempt, before, sequence: (
+            _live(attempt).filter(log_sequence=before),
+            {"log_sequence": sequence},
+        ),
+    ),
+    "metric_sequence": PreparedUpdate(
+        "attempt",
+        "before",
+        "sequence",
+        build=lambda attempt, before, sequence: (
+            _live(attempt).filter(metric_sequence=before),
+            {"metric_sequence": sequence},
+        ),
+    ),
+}
+_COUNT_POINTS = PreparedUpdate(
+    "run_id",
+    "count",
+    build=lambda run_id, count: (
+        TelemetryCounter.objects.filter(run_id=run_id),
+        {
+            "metric_points": F("metric_points") + count,
+            "inbox_points": F("inbox_points") + count,
+            "inbox_batches": F("inbox_batches") + 1,
+        },
+    ),
+)
 
 
 def _claim_sequence(attempt: Sender, column: Literal["log_sequence", "metric_sequence"], sequence: int) -> int | None:
@@ -137,10 +170,9 @@ def _claim_sequence(attempt: Sender, column: Literal["log_sequence", "metric_seq
 
     The update is what fences and what orders two senders of the same batch: the second one waits for the first.
     """
-    live = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True)
-    if live.filter(**{column: sequence - 1}).update(**{column: sequence}):
+    if _CLAIMS[column].execute(attempt=attempt.pk, before=sequence - 1, sequence=sequence):
         return None
-    stored: int | None = live.values_list(column, flat=True).first()
+    stored: int | None = _live(attempt.pk).values_list(column, flat=True).first()
     if stored is None:
         raise Fenced("This attempt is over; what it sends is not stored any more.")
     if sequence > stored:

@@ -47,8 +47,8 @@ def queries_of(caller, path, query):
     return len(captured)
 
 
-# Always: the token, whether a run is being deleted, the keys of the page, its runs, their metrics, their live attempts. Page numbers: a count. Members:
-# their projects. The rest is how many are few enough, and looking at some.
+# Always: the token, whether a run is being deleted, the keys of the page, its runs, their metrics, their live attempts.
+# Page numbers: a count. Members: their projects. The rest is how many are few enough, and looking at some.
 COSTS = [
     ("few", {}, 7, 8),
     ("few", {"cursor": ""}, 6, 7),
