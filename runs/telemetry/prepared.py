@@ -41,7 +41,7 @@ class PreparedUpdate:
         marks = {name: _MARK + place for place, name in enumerate(self._names)}
         rows, values = self._build(**marks)
         query = cast("UpdateQuery", rows.query.chain(UpdateQuery))
-        query.add_update_values(values)
+        query.add_update_values(dict(values))
         sql, parameters = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
         names = {mark: name for name, mark in marks.items()}
         return sql, [names.get(parameter, parameter) for parameter in parameters]
