@@ -2,7 +2,7 @@
 
 from runs.models.attempt import Attempt, ExecutorLock, RunEvent
 from runs.models.run import Run
-from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
+from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, MetricSection, RunMetric, TelemetryCounter
 
 __all__ = [
     "Attempt",
@@ -10,6 +10,7 @@ __all__ = [
     "LogChunk",
     "MetricBatch",
     "MetricChunk",
+    "MetricSection",
     "Run",
     "RunEvent",
     "RunMetric",

@@ -98,7 +98,11 @@ def test_more_metrics_than_an_answer_holds_are_refused(get):
 
 
 def test_a_run_without_metrics_has_none(as_viewer, run):
-    assert as_viewer.call("GET", f"{run_path(run)}/metrics").json() == {"series": {}, "keys": []}
+    assert as_viewer.call("GET", f"{run_path(run)}/metrics").json() == {
+        "x": "step",
+        "series": {},
+        "keys": [],
+    }
 
 
 def test_a_run_with_more_metrics_than_an_answer_holds_still_names_them_all(as_viewer, project):

@@ -10,7 +10,7 @@ from runs.models import MetricBatch, MetricChunk, Run, TelemetryCounter
 from runs.telemetry import fold
 from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run, runs_to_fold
-from runs.telemetry.packing import unpack_points
+from runs.telemetry.point_packing import unpack_points
 from tests.runs.telemetry.builders import columns, new_attempt
 from tests.runs.telemetry.model import Crash, MetricModel, small_chunks
 

@@ -11,14 +11,11 @@ from runs.telemetry.packing import (
     LineColumns,
     pack_batch,
     pack_lines,
-    pack_points,
-    pack_selection,
     summarize_batch,
     unpack_batch,
     unpack_lines,
-    unpack_points,
-    unpack_selections,
 )
+from runs.telemetry.point_packing import pack_points, pack_selection, unpack_points, unpack_selections
 from runs.telemetry.points import Points
 
 int64 = st.integers(-(2**63), 2**63 - 1)

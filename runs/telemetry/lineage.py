@@ -1,0 +1,112 @@
+"""A run and what it was resumed from, generation by generation: the parts of one stitched series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from runs.models import Run
+from runs.querysets import RunQuerySet
+from runs.telemetry.points import INT64_MAX
+from runs.telemetry.timeline import BegunAttempt, Timeline, make_timeline, read_attempts
+
+MAX_GENERATIONS = 50  # of one story, the run itself among them
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One run of a story and what of it is shown."""
+
+    run_id: int
+    uid: str
+    timeline: Timeline
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """A run, after the runs that it goes on from, oldest first. `began` is when the oldest did, None if unknown."""
+
+    parts: tuple[Part, ...]
+    began: datetime | None
+
+    @property
+    def run_id(self) -> int:
+        """Id of the run that the story is about."""
+        return self.parts[-1].run_id
+
+    @property
+    def uid(self) -> str:
+        """Uid of that run."""
+        return self.parts[-1].uid
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    """A run, and the checkpoint it was resumed from: run, step and attempt of that."""
+
+    run_id: int
+    uid: str
+    began: datetime | None
+    parent: int | None
+    step: int | None
+    attempt: int | None
+
+
+def read_stories(runs: RunQuerySet, *, hidden: bool, ancestors: RunQuerySet | None = None) -> list[Story]:
+    """Return the story of each run.
+
+    Queries: one for each generation of the longest story, and one for the attempts of all runs.
+
+    Args:
+        runs: what the stories are about, cut to what the caller may see.
+        hidden: also what a resume or restart from an earlier checkpoint undid.
+        ancestors: runs that the caller may see; None for stories of one run each. A story begins after the first
+            ancestor that is not among them.
+    """
+    newest = _read_generation(runs)
+    known = newest if ancestors is None else newest | _read_ancestors(newest, ancestors)
+    attempts = {} if hidden else read_attempts(list(known))
+    most = 1 if ancestors is None else MAX_GENERATIONS
+    chains = [list(_chain(known, run_id, most)) for run_id in newest]
+    return [_make_story(chain, attempts, hidden=hidden) for chain in chains]
+
+
+def _read_generation(runs: RunQuerySet) -> dict[int, _Generation]:
+    rows = runs.values_list(
+        "pk", "uid", "started_at", "resumed_from__run_id", "resumed_from__step", "resumed_from__attempt__number"
+    )
+    return {row[0]: _Generation(*row) for row in rows}
+
+
+def _read_ancestors(newest: dict[int, _Generation], ancestors: RunQuerySet) -> dict[int, _Generation]:
+    known, last = dict(newest), newest
+    for _ in range(MAX_GENERATIONS - 1):
+        parents = {one.parent for one in last.values() if one.parent is not None} - known.keys()
+        if not parents:
+            break
+        last = _read_generation(ancestors.filter(pk__in=parents))
+        known.update(last)
+    return known
+
+
+def _chain(known: dict[int, _Generation], run_id: int, most: int) -> Iterator[_Generation]:
+    """Yield the run and its ancestors, newest first, each once and at most `most` of them."""
+    seen: set[int] = set()
+    place: int | None = run_id
+    while place in known and place not in seen and len(seen) < most:
+        seen.add(place)
+        yield known[place]
+        place = known[place].parent
+
+
+def _make_story(chain: list[_Generation], attempts: dict[int, list[BegunAttempt]], *, hidden: bool) -> Story:
+    parts: list[Part] = []
+    last_step, last_attempt = INT64_MAX, None
+    for one in chain:
+        begun = attempts.get(one.run_id, [])
+        timeline = Timeline() if hidden else make_timeline(begun, last_step=last_step, last_attempt=last_attempt)
+        parts.append(Part(one.run_id, one.uid, timeline))
+        last_step = timeline.before if one.step is None else min(timeline.before, one.step)
+        last_attempt = one.attempt
+    return Story(tuple(reversed(parts)), chain[-1].began)
