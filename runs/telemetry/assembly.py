@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Literal
@@ -10,6 +10,7 @@ from typing import Literal
 from runs.telemetry.point_packing import Payload, unpack_points, unpack_selections
 from runs.telemetry.points import Points, is_ascending
 from runs.telemetry.series_plan import GENERATION, Blob, Level, Piece, SeriesPlan
+from runs.telemetry.shelf import SectionRow
 from runs.telemetry.thinning import SECTION_PARTS, SKETCH_PARTS, select, thin
 from runs.telemetry.timeline import SYSTEM_PREFIX
 
@@ -61,7 +62,7 @@ class SeriesAssembly:
         return self._thinned(began)
 
     def _add_sections(self, place: int, pieces: list[Piece]) -> None:
-        rows = [piece.row for piece in pieces]
+        rows = [piece.row for piece in pieces if isinstance(piece.row, SectionRow)]
         blob = self.plan.blob_of(pieces[0])
         self._add(
             place, unpack_selections([self.blobs[blob].get(row.id, b"") if blob else row.outline for row in rows])

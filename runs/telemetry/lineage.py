@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from runs.models import Run
 from runs.querysets import RunQuerySet
 from runs.telemetry.points import INT64_MAX
 from runs.telemetry.timeline import BegunAttempt, Timeline, make_timeline, read_attempts

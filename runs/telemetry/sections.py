@@ -10,7 +10,6 @@ from django.db.models import Count, F, QuerySet
 from runs.models import MetricChunk, MetricSection, TelemetryCounter
 from runs.telemetry.newest import in_slices, lock_counter
 from runs.telemetry.point_packing import POINT_BYTES, ChunkHead, pack_heads, pack_selection, unpack_selections
-from runs.telemetry.points import Points
 from runs.telemetry.thinning import SECTION_PARTS, select
 
 SECTION_CHUNKS = 64

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from django.db import transaction
 
@@ -15,7 +16,7 @@ from runs.models import Run
 from runs.telemetry.assembly import Axis, Blobs, Series, SeriesAssembly
 from runs.telemetry.lineage import Story, read_stories
 from runs.telemetry.newest import lock_counter
-from runs.telemetry.series_plan import SeriesPlan
+from runs.telemetry.series_plan import Blob, SeriesPlan
 from runs.telemetry.shelf import (
     RunShelf,
     SectionRow,
@@ -27,11 +28,12 @@ from runs.telemetry.shelf import (
     read_of_sections,
 )
 from runs.telemetry.thinning import MIN_LIMIT
-from runs.telemetry.window import Window
+from runs.telemetry.window import EVERYTHING, Window
 
 __all__ = ["Axis", "Metrics", "Series", "SeriesRequest", "read_metrics", "read_series"]
 
 _TRIES = 3
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,7 @@ class SeriesRequest:
     most_keys: int = 100
     limit: int = 1000
     axis: Axis = "step"
-    window: Window = Window()
+    window: Window = EVERYTHING
     first_relative: int | None = None
     last_relative: int | None = None
 
@@ -83,7 +85,7 @@ def read_metrics(stories: Sequence[Story], request: SeriesRequest) -> list[Metri
         left = [story for story in stories if id(story) not in done]
         if not left:
             break
-        shelves, found = _Reading(request).read(left)
+        shelves, found = _read_once(left, request)
         folds = read_counters(list(shelves))
         for story, metrics in zip(left, found, strict=True):
             # Else points may have moved past the reader.
@@ -129,60 +131,53 @@ def _read_locked(stories: Sequence[Story], request: SeriesRequest) -> list[Metri
     with transaction.atomic():
         for run_id in sorted({part.run_id for story in stories for part in story.parts}):
             lock_counter(run_id)
-        return _Reading(request).read(stories)[1]
+        return _read_once(stories, request)[1]
+
+
+def _read_once(stories: Sequence[Story], request: SeriesRequest) -> tuple[dict[int, RunShelf], list[Metrics]]:
+    """Return what was read of the runs, and the metrics of each story."""
+    shelves = open_shelves({part.run_id for story in stories for part in story.parts})
+    drafts = [_draft(story, request, shelves) for story in stories]
+    plans = [plan for draft in drafts for plan in draft.plans.values()]
+    if plans:
+        keys = sorted({plan.key for plan in plans})
+        fill_shelves(shelves, keys, Window.around(plan.window for plan in plans))
+    blobs = _read_blobs(plans, shelves)
+    return shelves, [draft.finish(blobs) for draft in drafts]
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """One pass over the tables."""
+class _Draft:
+    """The metrics of one story while they are read; it began `began` ms after 1970 UTC."""
 
-    request: SeriesRequest
+    story: Story
+    axis: Axis
+    keys: list[str]
+    began: int
+    plans: dict[str, SeriesPlan]
 
-    def read(self, stories: Sequence[Story]) -> tuple[dict[int, RunShelf], list[Metrics]]:
-        """Return what was read of the runs, and the series of each story."""
-        shelves = open_shelves({part.run_id for story in stories for part in story.parts})
-        keys = [self._all_keys(story, shelves) for story in stories]
-        wanted = [self._wanted(known) for known in keys]
-        began = [self._began(story, shelves) for story in stories]
-        windows = [self._window(moment) for moment in began]
-        if any(wanted):
-            names = sorted({key for some in wanted for key in some})
-            fill_shelves(shelves, names, Window.around(windows))
-        plans = [
-            {key: SeriesPlan(story, key, window, self.request.limit) for key in some}
-            for story, some, window in zip(stories, wanted, windows, strict=True)
-        ]
-        blobs = _read_blobs([plan for some in plans for plan in some.values()], shelves)
-        return shelves, [
-            Metrics(
-                story,
-                {key: SeriesAssembly(plan, blobs, self.request.axis).assemble(start) for key, plan in some.items()},
-                known,
-            )
-            for story, some, known, start in zip(stories, plans, keys, began, strict=True)
-        ]
+    def finish(self, blobs: Blobs) -> Metrics:
+        """Return the series."""
+        series = {key: SeriesAssembly(plan, blobs, self.axis).assemble(self.began) for key, plan in self.plans.items()}
+        return Metrics(self.story, series, self.keys)
 
-    def _all_keys(self, story: Story, shelves: dict[int, RunShelf]) -> list[str]:
-        return sorted({key for part in story.parts for key in shelves[part.run_id].keys})
 
-    def _wanted(self, known: list[str]) -> list[str]:
-        if self.request.keys is None:
-            return known[: self.request.most_keys]
-        return [key for key in dict.fromkeys(self.request.keys) if key in set(known)]
+def _draft(story: Story, request: SeriesRequest, shelves: dict[int, RunShelf]) -> _Draft:
+    own = [shelves[part.run_id] for part in story.parts]
+    known = {key for shelf in own for key in shelf.keys}
+    wanted = sorted(known)[: request.most_keys] if request.keys is None else dict.fromkeys(request.keys)
+    began = _began(story, own) if request.is_relative else 0
+    window = request.window.after(began, request.first_relative, request.last_relative)
+    plans = {key: SeriesPlan(story, key, window, request.limit) for key in wanted if key in known}
+    return _Draft(story, request.axis, sorted(known), began, plans)
 
-    def _began(self, story: Story, shelves: dict[int, RunShelf]) -> int:
-        """Return when the oldest run began to train, else the earliest time of a point, ms since 1970 UTC."""
-        if story.began is not None:
-            return int(story.began.timestamp() * 1000)
-        if not self.request.is_relative:
-            return 0
-        times = [shelves[part.run_id].earliest_time() for part in story.parts]
-        return min((time for time in times if time is not None), default=0)
 
-    def _window(self, began: int) -> Window:
-        if not self.request.is_relative:
-            return self.request.window
-        return self.request.window.after(began, self.request.first_relative, self.request.last_relative)
+def _began(story: Story, shelves: Iterable[RunShelf]) -> int:
+    """Return when the oldest run began to train, else the earliest time of a point, ms since 1970 UTC."""
+    if story.began is not None:
+        return (story.began - _EPOCH) // timedelta(milliseconds=1)
+    times = [shelf.earliest_time() for shelf in shelves]
+    return min((time for time in times if time is not None), default=0)
 
 
 def _read_blobs(plans: Sequence[SeriesPlan], shelves: dict[int, RunShelf]) -> Blobs:
@@ -207,5 +202,5 @@ def _cut_open(plans: Iterable[SeriesPlan]) -> None:
         plan.cut_open(chunks)
 
 
-def _ids(plans: Iterable[SeriesPlan], blob: str) -> list[int]:
+def _ids(plans: Iterable[SeriesPlan], blob: Blob) -> list[int]:
     return list({row_id for plan in plans for row_id in plan.ids(blob)})

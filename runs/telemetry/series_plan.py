@@ -18,9 +18,9 @@ from runs.telemetry.point_packing import POINT_BYTES
 from runs.telemetry.points import INT64_MAX, Points
 from runs.telemetry.shelf import ChunkRow, RunShelf, SectionRow
 from runs.telemetry.thinning import SECTION_PARTS
-from runs.telemetry.window import Window
+from runs.telemetry.window import EVERYTHING, Window
 
-# Unpacked are at most so many points for one shown: 30,000 take about 8 ms, and sketches hold half as many as asked for.
+# Unpacked are at most so many points for one shown: 30,000 take about 8 ms. Of as many, sketches hold 500.
 _UNPACKED_PER_POINT = 30
 GENERATION = 1 << 32  # the place of a point's attempt among all of a story: generation first, then number
 _LATEST = INT64_MAX  # what is loose came after all sections
@@ -89,7 +89,7 @@ class SeriesPlan:
             assert isinstance(piece.row, SectionRow)
             for chunk in chunks.get(piece.row.id, ()):
                 base = piece.place - chunk.attempt
-                self._take(chunk, base, (piece.row.id, chunk.id), piece.window or Window())
+                self._take(chunk, base, (piece.row.id, chunk.id), piece.window or EVERYTHING)
         self.cut = []
 
     def choose_level(self) -> None:

@@ -63,7 +63,7 @@ class Window:
     def of(self, points: Points) -> Points:
         """Return the points inside, in their order."""
         steps, times = points.steps, points.times
-        if self == _EVERYTHING or self.has_all((min(steps), max(steps)), (min(times), max(times))):
+        if self == EVERYTHING or self.has_all((min(steps), max(steps)), (min(times), max(times))):
             return points
         first, last = self.steps
         begin, end = self.times
@@ -78,7 +78,7 @@ class Window:
         return rows
 
 
-_EVERYTHING = Window()
+EVERYTHING = Window()
 
 
 def _span(first: int | None, last: int | None) -> Span:

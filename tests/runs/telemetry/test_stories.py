@@ -23,6 +23,7 @@ from tests.runs.telemetry.test_series import (
     extremes,
     filled,
     is_subsequence,
+    points,
     send,
     send_and_fold,
 )
@@ -30,7 +31,16 @@ from tests.runs.telemetry.test_series import (
 pytestmark = pytest.mark.django_db
 
 histories = st.lists(st.tuples(actions | st.just("resume"), batches), max_size=14)
-spans = st.tuples(st.integers(-2, 26), st.integers(-2, 26)) | st.just((None, None))
+full_batches = st.lists(points.map(lambda point: ("loss", *point[1:])), min_size=5, max_size=15)
+long_histories = st.lists(
+    st.tuples(
+        st.sampled_from([*["append"] * 8, *["fold_everything"] * 4, "crash_in_section", "restart", "resume"]),
+        full_batches,
+    ),
+    min_size=5,
+    max_size=20,
+)
+spans = st.just((None, None)) | st.just((None, None)) | st.tuples(st.integers(-2, 26), st.integers(-2, 26))
 wishes = st.fixed_dictionaries(
     {
         "axis": st.sampled_from(["step", "time", "relative"]),
@@ -42,7 +52,7 @@ wishes = st.fixed_dictionaries(
         "began": st.none() | st.integers(0, 25),
     }
 )
-some = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+often = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def read_wish(model, wish, **wanted):
@@ -88,7 +98,7 @@ def generations(model, wish, expected):
     return [point.generation - first for point in expected]
 
 
-@some
+@often
 @given(histories, wishes)
 def test_whole_series_is_what_the_list_gives(db, history, wish):
     with small_chunks():
@@ -98,18 +108,18 @@ def test_whole_series_is_what_the_list_gives(db, history, wish):
 
     expected = {key: expected_of(model, key, wish) for key in found}
     assert {key: points_of(key, series) for key, series in found.items()} == {
-        key: [point.text for point in points] for key, points in expected.items()
+        key: [point.text for point in some] for key, some in expected.items()
     }
     assert {key: series.run for key, series in found.items()} == {
-        key: generations(model, wish, points) for key, points in expected.items()
+        key: generations(model, wish, some) for key, some in expected.items()
     }
     assert set(found) == set(KEYS) & {point.key for point in model.story(stitched=wish["stitched"])}
 
 
-@some
-@given(histories, wishes, st.integers(5, 15), st.sampled_from([0, 1, 30]))
+@often
+@given(long_histories, wishes, st.integers(5, 25), st.sampled_from([0, 0, 1, 30]))
 def test_thinned_series_keeps_ends_and_extremes(db, history, wish, limit, unpacked):
-    with small_chunks(unpacked_per_point=unpacked):
+    with small_chunks(points=3, unpacked_per_point=unpacked):
         model = filled([*history, ("append", [("loss", 3, 3, 1.0)])])
 
         found = read_wish(model, wish, keys=["loss"], limit=limit)["loss"]
@@ -122,7 +132,7 @@ def test_thinned_series_keeps_ends_and_extremes(db, history, wish, limit, unpack
     assert extremes(found.value) == extremes([point.value for point in expected])
 
 
-@some
+@often
 @given(histories, wishes)
 def test_relative_time_is_counted_from_the_beginning(db, history, wish):
     with small_chunks():
