@@ -118,7 +118,8 @@ class MetricChunk(models.Model):
 
     class Meta:
         indexes = [
-            models.Index(fields=["run", "key", "first_step"], name="metric_chunk_place"),
+            # No other index begins with run and key: SQLite would take it instead and go through all chunks of the key.
+            models.Index(fields=["run", "last_time"], name="metric_chunk_age"),
             models.Index(
                 fields=["run", "key", "attempt_number"],
                 condition=models.Q(is_loose=True),

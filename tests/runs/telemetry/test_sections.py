@@ -118,3 +118,22 @@ def test_points_of_a_chunk_that_came_late_are_found_inside_a_section():
         found = read_series(run_id=attempt.run_id, keys=["loss"], first_step=2, last_step=90)["loss"]
 
     assert found.step == [2, 3, 4, 5, 6, 7, 8, 90]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL chooses by its statistics")
+def test_neither_folding_nor_a_chart_goes_through_all_chunks_of_a_metric():
+    attempt = new_attempt()
+    send(attempt, 1, (1, 1, 1.0))
+    with CaptureQueriesContext(connection) as counted:
+        fold_run(run_id=attempt.run_id, everything=True)
+        read_series(run_id=attempt.run_id, keys=["loss"], first_step=1, last_step=5)
+
+    reads = [q["sql"] for q in counted if q["sql"].startswith("SELECT") and '"runs_metricchunk"."run_id" ' in q["sql"]]
+    assert {index_of(sql) for sql in reads} == {"metric_chunk_one_open", "metric_chunk_loose"}
+
+
+def index_of(sql):
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+        plan = " ".join(str(row[3]) for row in cursor.fetchall())
+    return plan.split("USING INDEX ")[1].split(" ")[0]
