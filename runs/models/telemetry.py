@@ -153,10 +153,10 @@ class MetricSection(models.Model):
     first_time = models.BigIntegerField(help_text="ms since 1970 UTC")
     last_time = models.BigIntegerField(help_text="ms since 1970 UTC")
     points = models.IntegerField()
-    chunks = models.BinaryField()
-    outline = models.BinaryField()
+    outline = models.BinaryField()  # first of the bytes: SQLite reads it without the pages of those that follow
     sketch = models.BinaryField()
     outlines = models.BinaryField()
+    chunks = models.BinaryField()
 
     class Meta:
         indexes = [models.Index(fields=["run", "key", "first_step"], name="metric_section_place")]

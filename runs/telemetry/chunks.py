@@ -24,7 +24,9 @@ def make_chunks(*, run_id: int, key: str, attempt_number: int, parts: Iterable[P
 
 def _make_chunk(run_id: int, key: str, attempt_number: int, points: Points) -> MetricChunk:
     outline, sketch = select(points, SKETCH_PARTS)
+    telling = points.at(outline)  # has the extremes of all
     finite = points.values if math.isfinite(sum(points.values)) else list(filter(math.isfinite, points.values))
+    extremes = list(filter(math.isfinite, telling.values))
     total = sum(finite) if finite else math.nan
     newest = _newest_value(points)
     return MetricChunk(
@@ -33,12 +35,12 @@ def _make_chunk(run_id: int, key: str, attempt_number: int, points: Points) -> M
         attempt_number=attempt_number,
         first_step=points.steps[0],
         last_step=points.steps[-1],
-        first_time=min(points.times),
-        last_time=max(points.times),
+        first_time=min(telling.times),
+        last_time=max(telling.times),
         points=len(points),
         finite=len(finite),
-        minimum=min(finite, default=None),
-        maximum=max(finite, default=None),
+        minimum=min(extremes, default=None),
+        maximum=max(extremes, default=None),
         total=total if math.isfinite(total) else None,
         last=newest if math.isfinite(newest) else None,
         is_open=len(points) < CHUNK_POINTS,

@@ -1,9 +1,9 @@
 """How points of chunks and sections become bytes and back. All integers and floats are little-endian.
 
-A chunk of points: a byte that tells whether steps are differences (bit 0), one that tells the same of times (bit 0)
-and how values are kept (the other bits: 0 as float64, else digits after the point plus 1, and whole numbers), points
-(uint32), then zlib level 1 over the three columns of 8 bytes a number, each with its bytes transposed: first bytes of
-all numbers, second bytes, … What is equal lies together.
+A chunk of points: how steps are kept (uint8, `_Form`), how times are (bits 0 and 1 of a uint8) and how values are (its
+other bits: digits after the point plus 1, and whole numbers; 0 for float64), points (uint32), then zlib level 1 over
+the three columns, each with its bytes transposed: first bytes of all numbers, second bytes, … What is equal lies
+together. Whole numbers of values have 8 bytes each, or 4 where bit 2 says so.
 
 Selected points (outlines and sketches): step, time, value of one point after the other, 24 bytes each.
 
@@ -23,13 +23,16 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple, TypeAlias
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple, TypeAlias
 
-from runs.telemetry.points import Points
+from runs.telemetry.points import INT64_MAX, INT64_MIN, Points
 
 Payload: TypeAlias = bytes | memoryview
 
 _CHUNK_HEAD = struct.Struct("<BBI")
+_FIRST = struct.Struct("<q")
+_EVEN = struct.Struct("<qq")
 _POINT = struct.Struct("<qqd")
 POINT_BYTES = _POINT.size
 _ZLIB_LEVEL = 1  # higher levels cost more time than they save space
@@ -49,29 +52,31 @@ class ChunkHead(NamedTuple):
     outlined: int
 
 
+class _Form(IntEnum):
+    """How a column of steps or times is kept."""
+
+    NUMBERS = 0  # int64, where their differences are greater than that
+    DIFFERENCES = 1  # int64, after the first number
+    SHORT_DIFFERENCES = 2  # int32, after the first number as int64
+    EVEN = 3  # the first number and the difference between all, int64
+
+
 def pack_points(points: Points) -> bytes:
     """Pack the points of a chunk."""
-    steps_flag, steps = _try_differences(points.steps)
-    times_flag, times = _try_differences(points.times)
-    digits, values = _try_decimals(points.values)
-    body = zlib.compress(b"".join(map(_transpose, (steps, times, values))), _ZLIB_LEVEL)
-    return _CHUNK_HEAD.pack(steps_flag, times_flag | digits << 1, len(points)) + body
+    step_form, steps = _pack_integers(points.steps)
+    time_form, times = _pack_integers(points.times)
+    value_form, values = _pack_values(points.values)
+    body = zlib.compress(b"".join((steps, times, values)), _ZLIB_LEVEL)
+    return _CHUNK_HEAD.pack(step_form, time_form | value_form << 2, len(points)) + body
 
 
 def unpack_points(payload: Payload) -> Points:
     """Undo `pack_points`."""
-    steps_flag, times_flag, count = _CHUNK_HEAD.unpack_from(payload)
+    step_form, forms, count = _CHUNK_HEAD.unpack_from(payload)
     body = zlib.decompress(memoryview(payload)[_CHUNK_HEAD.size :])
-    size = 8 * count
-    steps = integers_of(_transpose_back(body[:size])).tolist()
-    times = integers_of(_transpose_back(body[size : 2 * size])).tolist()
-    values = _transpose_back(body[2 * size :])
-    digits = times_flag >> 1
-    return Points(
-        list(itertools.accumulate(steps)) if steps_flag else steps,
-        list(itertools.accumulate(times)) if times_flag & 1 else times,
-        _from_decimals(values, digits - 1) if digits else _floats(values).tolist(),
-    )
+    steps, rest = _unpack_integers(_Form(step_form), body, count)
+    times, rest = _unpack_integers(_Form(forms & 3), rest, count)
+    return Points(steps, times, _unpack_values(forms >> 2, rest))
 
 
 def pack_selection(points: Points, indexes: Iterable[int]) -> bytes:
@@ -85,7 +90,7 @@ def unpack_selections(payloads: Iterable[Payload]) -> Points:
     """Return the points of several outlines or sketches, one after the other."""
     data = b"".join(payloads)
     integers = integers_of(data).tolist()
-    return Points(integers[0::3], integers[1::3], _floats(data)[2::3].tolist())
+    return Points(integers[0::3], integers[1::3], _numbers("d", data)[2::3].tolist())
 
 
 def pack_heads(heads: Sequence[ChunkHead]) -> bytes:
@@ -101,29 +106,69 @@ def unpack_heads(payload: Payload) -> list[ChunkHead]:
     return list(map(ChunkHead._make, zip(*columns, strict=True)))
 
 
-def _try_differences(numbers: Sequence[int]) -> tuple[bool, array[int]]:
-    """Return whether these are differences: those between far ends of int64 do not fit it."""
+def _pack_integers(numbers: Sequence[int]) -> tuple[_Form, bytes]:
+    numbers = list(numbers)
+    differences = list(map(operator.sub, numbers[1:], numbers))
+    if not differences or differences.count(differences[0]) == len(differences):
+        even = differences[0] if differences else 0
+        if INT64_MIN <= even <= INT64_MAX:
+            return _Form.EVEN, _EVEN.pack(numbers[0], even)
     try:
-        return True, array("q", [*numbers[:1], *map(operator.sub, numbers[1:], numbers)])
+        return _Form.SHORT_DIFFERENCES, _FIRST.pack(numbers[0]) + _transpose(array("i", differences))
     except OverflowError:
-        return False, array("q", numbers)
+        pass
+    try:
+        return _Form.DIFFERENCES, _transpose(array("q", [numbers[0], *differences]))
+    except OverflowError:
+        return _Form.NUMBERS, _transpose(array("q", numbers))
 
 
-def _try_decimals(values: Sequence[float]) -> tuple[int, array[int] | array[float]]:
-    """Return digits after the point plus 1 and the values as whole numbers, or 0 and the values.
+def _unpack_integers(form: _Form, data: bytes, count: int) -> tuple[list[int], bytes]:
+    """Return the numbers and the rest of `data`."""
+    if form == _Form.EVEN:
+        first, even = _EVEN.unpack_from(data)
+        numbers = list(range(first, first + count * even, even)) if even else [first] * count
+        return numbers, data[_EVEN.size :]
+    if form == _Form.SHORT_DIFFERENCES:
+        end = _FIRST.size + 4 * (count - 1)
+        differences = _numbers("i", _transpose_back(data[_FIRST.size : end], 4))
+        return list(itertools.accumulate(differences, initial=_FIRST.unpack_from(data)[0])), data[end:]
+    numbers = integers_of(_transpose_back(data[: 8 * count], 8)).tolist()
+    return list(itertools.accumulate(numbers)) if form == _Form.DIFFERENCES else numbers, data[8 * count :]
 
-    What trainers round to a few digits takes a third of the room so. Only taken when it gives back the same floats.
+
+def _pack_values(values: Sequence[float]) -> tuple[int, bytes]:
+    """Return the form (bit 0: whole numbers of 4 bytes; other bits: digits after the point plus 1) and the bytes.
+
+    What trainers round to a few digits takes a third of the room as whole numbers. Only taken when these give back
+    the same floats.
     """
     digits = _digits_after_point(values)
-    if digits is not None:
-        scale = 10.0**digits
-        try:
-            numbers = array("q", [round(value * scale) for value in values])
-        except (OverflowError, ValueError):  # too great, infinite or NaN
-            return 0, array("d", values)
-        if all(map(operator.eq, [number / scale for number in numbers], values)) and not _has_minus_zero(values):
-            return digits + 1, numbers
-    return 0, array("d", values)
+    numbers = None if digits is None else _as_whole_numbers(values, 10.0**digits)
+    if digits is None or numbers is None:
+        return 0, _transpose(array("d", values))
+    try:
+        return (digits + 1) << 1 | 1, _transpose(array("i", numbers))
+    except OverflowError:
+        return (digits + 1) << 1, _transpose(array("q", numbers))
+
+
+def _unpack_values(form: int, data: bytes) -> list[float]:
+    if form == 0:
+        return _numbers("d", _transpose_back(data, 8)).tolist()
+    is_short, scale = form & 1, 10.0 ** ((form >> 1) - 1)
+    numbers = _numbers("i", _transpose_back(data, 4)) if is_short else integers_of(_transpose_back(data, 8))
+    return [number / scale for number in numbers]
+
+
+def _as_whole_numbers(values: Sequence[float], scale: float) -> list[int] | None:
+    """Return each value times `scale`, None where some value is not exactly such a number."""
+    try:
+        numbers = [round(value * scale) for value in values]
+    except (OverflowError, ValueError):  # infinite or NaN
+        return None
+    is_exact = [number / scale for number in numbers] == list(values) and INT64_MIN <= min(numbers) <= max(numbers)
+    return numbers if is_exact and max(numbers) <= INT64_MAX and not _has_minus_zero(values) else None
 
 
 def _digits_after_point(values: Sequence[float]) -> int | None:
@@ -141,21 +186,16 @@ def _has_minus_zero(values: Sequence[float]) -> bool:
     return 0.0 in values and any(value == 0 and math.copysign(1, value) < 0 for value in values)
 
 
-def _from_decimals(data: bytes, digits: int) -> list[float]:
-    scale = 10.0**digits
-    return [number / scale for number in integers_of(data)]
-
-
 def _transpose(numbers: array[int] | array[float]) -> bytes:
-    data = bytes_of(numbers)
-    return b"".join([data[place::8] for place in range(8)])
+    data, size = bytes_of(numbers), numbers.itemsize
+    return b"".join([data[place::size] for place in range(size)])
 
 
-def _transpose_back(data: bytes) -> bytes:
-    count = len(data) // 8
+def _transpose_back(data: bytes, size: int) -> bytes:
+    count = len(data) // size
     numbers = bytearray(len(data))
-    for place in range(8):
-        numbers[place::8] = data[place * count : (place + 1) * count]
+    for place in range(size):
+        numbers[place::size] = data[place * count : (place + 1) * count]
     return bytes(numbers)
 
 
@@ -169,15 +209,11 @@ def bytes_of(numbers: array[int] | array[float]) -> bytes:
 
 def integers_of(data: Payload) -> array[int]:
     """Return bytes as int64."""
-    numbers = array("q")
-    numbers.frombytes(data)
-    if sys.byteorder == "big":
-        numbers.byteswap()
-    return numbers
+    return _numbers("q", data)
 
 
-def _floats(data: Payload) -> array[float]:
-    numbers = array("d")
+def _numbers(typecode: Literal["i", "q", "d"], data: Payload) -> array[Any]:
+    numbers: array[Any] = array(typecode)
     numbers.frombytes(data)
     if sys.byteorder == "big":
         numbers.byteswap()

@@ -25,8 +25,11 @@ def select(points: Points, parts: int) -> tuple[list[int], list[int]]:
         the earliest and latest one (1 to 7); the sketch's are those and the least, greatest and first gap of each
         part (at most 7 + 3 × parts).
     """
-    outline = {*_ends(points.times), *_telling_indexes(points.values, 0, len(points))}
-    return sorted(outline), sorted(outline.union(_telling_in_parts(points.values, 0, len(points), parts)))
+    ends = set(_ends(points.times))
+    telling = sorted(_telling_in_parts(points.values, 0, len(points), parts))
+    values = [points.values[index] for index in telling]
+    outline = ends.union(telling[place] for place in _telling_indexes(values, 0, len(values)))
+    return sorted(outline), sorted(ends.union(telling))
 
 
 def thin(values: Sequence[float], limit: int) -> Sequence[int]:
