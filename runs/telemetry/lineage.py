@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from runs.querysets import RunQuerySet
 from runs.telemetry.points import INT64_MAX
-from runs.telemetry.timeline import BegunAttempt, Timeline, make_timeline, read_attempts
+from runs.telemetry.shelf import RunCounter
+from runs.telemetry.timeline import BegunAttempt, Timeline, make_timeline
 
 MAX_GENERATIONS = 50  # of one story, the run itself among them
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One run of a story and what of it is shown."""
+    """One run of a story, what of it is shown, and what was counted when the story was read."""
 
     run_id: int
     uid: str
     timeline: Timeline
+    counter: RunCounter
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Story:
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """A run, and the checkpoint it was resumed from: run, step and attempt of that."""
+    """A run with its attempts, newest first, and the checkpoint it was resumed from: run, step and attempt of that."""
 
     run_id: int
     uid: str
@@ -50,12 +52,14 @@ class _Generation:
     parent: int | None
     step: int | None
     attempt: int | None
+    counter: RunCounter
+    attempts: list[BegunAttempt] = field(default_factory=list)
 
 
 def read_stories(runs: RunQuerySet, *, hidden: bool, ancestors: RunQuerySet | None = None) -> list[Story]:
     """Return the story of each run.
 
-    Queries: one for each generation of the longest story, and one for the attempts of all runs.
+    One query for each generation of the longest story.
 
     Args:
         runs: what the stories are about, cut to what the caller may see.
@@ -65,17 +69,37 @@ def read_stories(runs: RunQuerySet, *, hidden: bool, ancestors: RunQuerySet | No
     """
     newest = _read_generation(runs)
     known = newest if ancestors is None else newest | _read_ancestors(newest, ancestors)
-    attempts = {} if hidden else read_attempts(list(known))
     most = 1 if ancestors is None else MAX_GENERATIONS
     chains = [list(_chain(known, run_id, most)) for run_id in newest]
-    return [_make_story(chain, attempts, hidden=hidden) for chain in chains]
+    return [_make_story(chain, hidden=hidden) for chain in chains]
 
 
 def _read_generation(runs: RunQuerySet) -> dict[int, _Generation]:
-    rows = runs.values_list(
-        "pk", "uid", "started_at", "resumed_from__run_id", "resumed_from__step", "resumed_from__attempt__number"
+    rows = runs.order_by("pk", "-attempts__number").values_list(
+        "pk",
+        "uid",
+        "started_at",
+        "resumed_from__run_id",
+        "resumed_from__step",
+        "resumed_from__attempt__number",
+        "telemetry__folds",
+        "telemetry__metric_first_time",
+        "telemetry__inbox_batches",
+        "attempts__number",
+        "attempts__started_at",
+        "attempts__metric_sequence",
+        "attempts__resume_from_id",
+        "attempts__resume_from__step",
     )
-    return {row[0]: _Generation(*row) for row in rows}
+    found: dict[int, _Generation] = {}
+    for row in rows:
+        run_id, folds, (number, started_at, sequence, checkpoint, step) = row[0], row[6], row[9:]
+        if run_id not in found:
+            counter = RunCounter() if folds is None else RunCounter(*row[6:9])
+            found[run_id] = _Generation(*row[:6], counter)
+        if started_at is not None or sequence:
+            found[run_id].attempts.append(BegunAttempt(number, checkpoint is not None, step))
+    return found
 
 
 def _read_ancestors(newest: dict[int, _Generation], ancestors: RunQuerySet) -> dict[int, _Generation]:
@@ -99,13 +123,12 @@ def _chain(known: dict[int, _Generation], run_id: int, most: int) -> Iterator[_G
         place = known[place].parent
 
 
-def _make_story(chain: list[_Generation], attempts: dict[int, list[BegunAttempt]], *, hidden: bool) -> Story:
+def _make_story(chain: list[_Generation], *, hidden: bool) -> Story:
     parts: list[Part] = []
     last_step, last_attempt = INT64_MAX, None
     for one in chain:
-        begun = attempts.get(one.run_id, [])
-        timeline = Timeline() if hidden else make_timeline(begun, last_step=last_step, last_attempt=last_attempt)
-        parts.append(Part(one.run_id, one.uid, timeline))
+        timeline = Timeline() if hidden else make_timeline(one.attempts, last_step=last_step, last_attempt=last_attempt)
+        parts.append(Part(one.run_id, one.uid, timeline, one.counter))
         last_step = timeline.before if one.step is None else min(timeline.before, one.step)
         last_attempt = one.attempt
     return Story(tuple(reversed(parts)), chain[-1].began)

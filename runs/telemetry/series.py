@@ -6,7 +6,7 @@ is read, `assembly` joins it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,7 @@ from runs.telemetry.lineage import Story, read_stories
 from runs.telemetry.newest import lock_counter
 from runs.telemetry.series_plan import Blob, SeriesPlan
 from runs.telemetry.shelf import (
+    RunCounter,
     RunShelf,
     SectionRow,
     fill_shelves,
@@ -72,7 +73,7 @@ class Metrics:
 def read_metrics(stories: Sequence[Story], request: SeriesRequest) -> list[Metrics]:
     """Return the wanted series of each story, in their order; metrics that a story does not have are left out.
 
-    At most 12 queries, whatever the number of stories and metrics, as long as there are at most 500 metrics and
+    At most 10 queries, whatever the number of stories and metrics, as long as there are at most 500 metrics and
     chunks of each kind to read; again for stories that are folded meanwhile.
 
     Raises:
@@ -81,15 +82,16 @@ def read_metrics(stories: Sequence[Story], request: SeriesRequest) -> list[Metri
     if request.limit < MIN_LIMIT:
         raise ValueError(f"limit is at least {MIN_LIMIT}")
     done: dict[int, Metrics] = {}
+    counters = {part.run_id: part.counter for story in stories for part in story.parts}
     for _ in range(_TRIES):
         left = [story for story in stories if id(story) not in done]
         if not left:
             break
-        shelves, found = _read_once(left, request)
-        folds = read_counters(list(shelves))
+        found, before = _read_once(left, request, counters), counters
+        counters = read_counters(list(counters))
         for story, metrics in zip(left, found, strict=True):
             # Else points may have moved past the reader.
-            if all(folds.get(part.run_id, 0) == shelves[part.run_id].folds for part in story.parts):
+            if all(counters[part.run_id].folds == before[part.run_id].folds for part in story.parts):
                 done[id(story)] = metrics
     left = [story for story in stories if id(story) not in done]
     done.update((id(one.story), one) for one in _read_locked(left, request))
@@ -128,22 +130,24 @@ def _read_locked(stories: Sequence[Story], request: SeriesRequest) -> list[Metri
     """Read while folding waits."""
     if not stories:
         return []
+    run_ids = sorted({part.run_id for story in stories for part in story.parts})
     with transaction.atomic():
-        for run_id in sorted({part.run_id for story in stories for part in story.parts}):
+        for run_id in run_ids:
             lock_counter(run_id)
-        return _read_once(stories, request)[1]
+        return _read_once(stories, request, read_counters(run_ids))
 
 
-def _read_once(stories: Sequence[Story], request: SeriesRequest) -> tuple[dict[int, RunShelf], list[Metrics]]:
-    """Return what was read of the runs, and the metrics of each story."""
-    shelves = open_shelves({part.run_id for story in stories for part in story.parts})
+def _read_once(stories: Sequence[Story], request: SeriesRequest, counters: Mapping[int, RunCounter]) -> list[Metrics]:
+    """Return the metrics of each story; `counters` were read before."""
+    wanted = {part.run_id for story in stories for part in story.parts}
+    shelves = open_shelves({run_id: counters[run_id] for run_id in wanted})
     drafts = [_draft(story, request, shelves) for story in stories]
     plans = [plan for draft in drafts for plan in draft.plans.values()]
     if plans:
         keys = sorted({plan.key for plan in plans})
         fill_shelves(shelves, keys, Window.around(plan.window for plan in plans))
     blobs = _read_blobs(plans, shelves)
-    return shelves, [draft.finish(blobs) for draft in drafts]
+    return [draft.finish(blobs) for draft in drafts]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self
 
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 
 from runs.models import MetricBatch, MetricChunk, MetricSection, RunMetric, TelemetryCounter
 from runs.telemetry.newest import in_slices
@@ -18,8 +18,8 @@ from runs.telemetry.window import Span, Window
 
 
 @dataclass(frozen=True, slots=True)
-class ChunkRow:
-    """A chunk without its points; `outline` holds up to 7 of them."""
+class _Row:
+    """Where points lie, and up to 7 of them: the outline."""
 
     id: int
     attempt: int
@@ -28,17 +28,32 @@ class ChunkRow:
     times: Span
     outline: Payload
 
+    @classmethod
+    def of(
+        cls,
+        row_id: int,
+        attempt: int,
+        points: int,
+        first_step: int,
+        last_step: int,
+        first_time: int,
+        last_time: int,
+        outline: Payload,
+    ) -> Self:
+        """Make one from the columns of the database."""
+        return cls(row_id, attempt, points, (first_step, last_step), (first_time, last_time), outline)
 
-@dataclass(frozen=True, slots=True)
-class SectionRow:
+
+class ChunkRow(_Row):
+    """A chunk without its points."""
+
+    __slots__ = ()
+
+
+class SectionRow(_Row):
     """A section without its chunks."""
 
-    id: int
-    attempt: int
-    points: int
-    steps: Span
-    times: Span
-    outline: Payload
+    __slots__ = ()
 
 
 class InboxRow(NamedTuple):
@@ -48,11 +63,18 @@ class InboxRow(NamedTuple):
     payload: Payload
 
 
-@dataclass(slots=True)
-class RunShelf:
-    """What one run holds: how often it was folded, its inbox, and by metric its loose chunks and sections."""
+class RunCounter(NamedTuple):
+    """How often a run's chunks have changed, the least time of those, and how many batches are in the inbox."""
 
     folds: int = 0
+    first_time: int | None = None
+    inbox_batches: int = 0
+
+
+@dataclass(slots=True)
+class RunShelf:
+    """What one run holds: its inbox, and by metric its loose chunks and sections."""
+
     first_time: int | None = None
     inbox: list[InboxRow] = field(default_factory=list)
     keys: set[str] = field(default_factory=set)
@@ -66,30 +88,29 @@ class RunShelf:
         return min(times if self.first_time is None else [*times, self.first_time], default=None)
 
 
-def read_counters(run_ids: Collection[int]) -> dict[int, int]:
-    """Return how often each run was folded; it grows whenever chunks change."""
-    return dict(TelemetryCounter.objects.filter(run_id__in=run_ids).values_list("run_id", "folds"))
+def read_counters(run_ids: Collection[int]) -> dict[int, RunCounter]:
+    """Return the counter of each run; one query."""
+    rows = TelemetryCounter.objects.filter(run_id__in=run_ids)
+    found = dict.fromkeys(run_ids, RunCounter())
+    for run_id, folds, first_time, batches in rows.values_list("run_id", "folds", "metric_first_time", "inbox_batches"):
+        found[run_id] = RunCounter(folds, first_time, batches)
+    return found
 
 
-def open_shelves(run_ids: Collection[int]) -> dict[int, RunShelf]:
-    """Return for each run its counter, inbox and names of metrics; three queries, two with all inboxes empty.
+def open_shelves(counters: Mapping[int, RunCounter]) -> dict[int, RunShelf]:
+    """Return for each run its inbox and the names of its metrics; two queries, one with all inboxes empty.
 
-    In this order a batch that is folded meanwhile is seen at least once, or the number of folds tells.
+    `counters` were read before. In this order a batch that is folded meanwhile is seen at least once, or the number
+    of folds tells.
     """
-    shelves = {run_id: RunShelf() for run_id in run_ids}
-    waiting = []
-    counters = TelemetryCounter.objects.filter(run_id__in=run_ids)
-    for run_id, folds, first_time, batches in counters.values_list(
-        "run_id", "folds", "metric_first_time", "inbox_batches"
-    ):
-        shelves[run_id].folds, shelves[run_id].first_time = folds, first_time
-        waiting += [run_id] if batches else []
+    shelves = {run_id: RunShelf(counter.first_time) for run_id, counter in counters.items()}
+    waiting = [run_id for run_id, counter in counters.items() if counter.inbox_batches]
     if waiting:
         inbox = MetricBatch.objects.filter(run_id__in=waiting).order_by("id")
         for run_id, attempt, payload in inbox.values_list("run_id", "attempt_number", "payload"):
             shelves[run_id].inbox.append(InboxRow(attempt, payload))
             shelves[run_id].keys.update(batch_keys(payload))
-    for run_id, key in RunMetric.objects.filter(run_id__in=run_ids).values_list("run_id", "key"):
+    for run_id, key in RunMetric.objects.filter(run_id__in=list(shelves)).values_list("run_id", "key"):
         shelves[run_id].keys.add(key)
     return shelves
 
@@ -97,17 +118,22 @@ def open_shelves(run_ids: Collection[int]) -> dict[int, RunShelf]:
 def fill_shelves(shelves: dict[int, RunShelf], keys: Sequence[str], window: Window) -> None:
     """Read loose chunks and sections that may have points of `keys` in the window, and those of the inboxes.
 
-    Two queries for every 500 metrics.
+    A query for every 500 metrics.
     """
     for shelf in shelves.values():
         shelf.points = _inbox_points(shelf.inbox, keys)
     for some in in_slices(keys):
-        loose = MetricChunk.objects.filter(run_id__in=shelves, key__in=some, is_loose=True)
-        for run_id, key, row in _rows(window.rows(loose)):
-            shelves[run_id].chunks.setdefault(key, []).append(ChunkRow(*row))
-        sections = MetricSection.objects.filter(run_id__in=shelves, key__in=some)
-        for run_id, key, row in _rows(window.rows(sections)):
-            shelves[run_id].sections.setdefault(key, []).append(SectionRow(*row))
+        loose = MetricChunk.objects.filter(run_id__in=list(shelves), key__in=some, is_loose=True)
+        sections = MetricSection.objects.filter(run_id__in=list(shelves), key__in=some)
+        rows = _columns(window.rows(loose), is_section=False).union(
+            _columns(window.rows(sections), is_section=True), all=True
+        )
+        # By id: points of equal place keep the order they came in. Sorted here, so that no database is tempted to go
+        # through all of a table in its order.
+        for run_id, key, is_section, row_id, *rest in sorted(rows, key=operator.itemgetter(3)):
+            shelf = shelves[run_id]
+            found: dict[str, list[Any]] = shelf.sections if is_section else shelf.chunks
+            found.setdefault(key, []).append((SectionRow if is_section else ChunkRow).of(row_id, *rest))
 
 
 def _inbox_points(inbox: Iterable[InboxRow], keys: Collection[str]) -> dict[str, list[tuple[int, Points]]]:
@@ -119,11 +145,11 @@ def _inbox_points(inbox: Iterable[InboxRow], keys: Collection[str]) -> dict[str,
     return found
 
 
-def _rows(rows: QuerySet[Any]) -> Iterator[tuple[int, str, tuple[int, int, int, Span, Span, Payload]]]:
-    """Yield run, metric and the columns of the row, by id: points of equal place keep the order they came in."""
-    columns = rows.values_list(
+def _columns(rows: QuerySet[Any], *, is_section: bool) -> Any:
+    return rows.annotate(is_section=Value(is_section)).values_list(
         "run_id",
         "key",
+        "is_section",
         "id",
         "attempt_number",
         "points",
@@ -133,11 +159,6 @@ def _rows(rows: QuerySet[Any]) -> Iterator[tuple[int, str, tuple[int, int, int, 
         "last_time",
         "outline",
     )
-    # Sorted here, so that no database is tempted to go through all of a table in its order.
-    for run_id, key, row_id, attempt, points, first_step, last_step, first_time, last_time, outline in sorted(
-        columns, key=operator.itemgetter(2)
-    ):
-        yield run_id, key, (row_id, attempt, points, (first_step, last_step), (first_time, last_time), outline)
 
 
 def read_chunks_of(sections: Sequence[SectionRow]) -> dict[int, list[ChunkRow]]:

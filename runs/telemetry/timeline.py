@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from django.db.models import Q
-
-from runs.models import Attempt
 from runs.telemetry.points import INT64_MAX, INT64_MIN
 
 SYSTEM_PREFIX = "system/"  # what the runner samples; its steps count samples of one attempt, not training steps
@@ -34,7 +31,7 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class BegunAttempt:
-    """An attempt that has begun to train, and what it went on from."""
+    """An attempt that has begun to train or to send, and what it went on from."""
 
     number: int
     has_checkpoint: bool
@@ -45,16 +42,6 @@ class BegunAttempt:
         if not self.has_checkpoint:
             return NOTHING
         return last_step if self.step is None else min(last_step, self.step)
-
-
-def read_attempts(run_ids: Iterable[int]) -> dict[int, list[BegunAttempt]]:
-    """Return the attempts of each run that have begun, newest first; one query."""
-    began = Attempt.objects.filter(Q(started_at__isnull=False) | Q(metric_sequence__gt=0), run_id__in=run_ids)
-    rows = began.order_by("-number").values_list("run_id", "number", "resume_from_id", "resume_from__step")
-    attempts: dict[int, list[BegunAttempt]] = {}
-    for run_id, number, checkpoint, step in rows:
-        attempts.setdefault(run_id, []).append(BegunAttempt(number, checkpoint is not None, step))
-    return attempts
 
 
 def make_timeline(

@@ -181,10 +181,10 @@ def test_more_points_than_an_answer_holds_are_refused(get):
     assert get(f"?points=10000&{keys}").json()["points"]
 
 
-def test_a_chart_takes_nine_queries(as_viewer, attempt, django_assert_num_queries):
+def test_a_chart_takes_six_queries(as_viewer, attempt, django_assert_num_queries):
     path = f"{run_path(attempt.run)}/metrics?key=loss&key=odd&points=10"
 
-    with django_assert_num_queries(9):
+    with django_assert_num_queries(6):
         as_viewer.call("GET", path)
 
 

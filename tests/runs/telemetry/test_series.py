@@ -288,7 +288,7 @@ def test_queries_of_a_chart_do_not_grow_with_the_run(folds, unpacked):
         with CaptureQueriesContext(connection) as counted:
             read_series(run_id=attempt.run_id, keys=KEYS, limit=30, first_step=10)
 
-    assert len(counted) <= 9
+    assert len(counted) <= 7
 
 
 def send_and_fold(attempt, count):

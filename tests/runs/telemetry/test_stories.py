@@ -233,4 +233,4 @@ def test_queries_do_not_grow_with_the_number_of_runs_and_metrics(runs, keys):
             stories = read_stories(Run.objects.all(), hidden=False)
             read_metrics(stories, SeriesRequest(keys=keys, limit=30, window=Window.between(120, None, None, None)))
 
-    assert len(counted) == 12
+    assert len(counted) == 9
