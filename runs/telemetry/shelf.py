@@ -116,7 +116,7 @@ def open_shelves(counters: Mapping[int, RunCounter]) -> dict[int, RunShelf]:
 
 
 def fill_shelves(shelves: dict[int, RunShelf], keys: Sequence[str], window: Window) -> None:
-    """Read loose chunks and sections that may have points of `keys` in the window, and those of the inboxes.
+    """Read the loose chunks of `keys`, sections that may have points in the window, and the points of the inboxes.
 
     A query for every 500 metrics.
     """
@@ -125,9 +125,8 @@ def fill_shelves(shelves: dict[int, RunShelf], keys: Sequence[str], window: Wind
     for some in in_slices(keys):
         loose = MetricChunk.objects.filter(run_id__in=list(shelves), key__in=some, is_loose=True)
         sections = MetricSection.objects.filter(run_id__in=list(shelves), key__in=some)
-        rows = _columns(window.rows(loose), is_section=False).union(
-            _columns(window.rows(sections), is_section=True), all=True
-        )
+        # Of loose ones there are few; asked for a window of time, SQLite would leave their index for another.
+        rows = _columns(loose, is_section=False).union(_columns(window.rows(sections), is_section=True), all=True)
         # By id: points of equal place keep the order they came in. Sorted here, so that no database is tempted to go
         # through all of a table in its order.
         for run_id, key, is_section, row_id, *rest in sorted(rows, key=operator.itemgetter(3)):

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self, TypeVar
+from typing import Self
 
 from django.db.models import QuerySet
 
-from runs.models import MetricChunk, MetricSection
+from runs.models import MetricSection
 from runs.telemetry.points import INT64_MAX, INT64_MIN, Points
 
 Span = tuple[int, int]  # first and last, both included
 ALL: Span = (INT64_MIN, INT64_MAX)
-_Row = TypeVar("_Row", MetricChunk, MetricSection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +68,8 @@ class Window:
         begin, end = self.times
         return points.at([i for i, step in enumerate(steps) if first <= step <= last and begin <= times[i] <= end])
 
-    def rows(self, rows: QuerySet[_Row]) -> QuerySet[_Row]:
-        """Keep the chunks or sections that may have points inside."""
+    def rows(self, rows: QuerySet[MetricSection]) -> QuerySet[MetricSection]:
+        """Keep the sections that may have points inside."""
         if self.steps != ALL:
             rows = rows.filter(first_step__lte=self.steps[1], last_step__gte=self.steps[0])
         if self.times != ALL:
