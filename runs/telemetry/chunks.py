@@ -27,8 +27,6 @@ def _make_chunk(run_id: int, key: str, attempt_number: int, points: Points) -> M
     telling = points.at(outline)  # has the extremes of all
     finite = points.values if math.isfinite(sum(points.values)) else list(filter(math.isfinite, points.values))
     extremes = list(filter(math.isfinite, telling.values))
-    total = sum(finite) if finite else math.nan
-    newest = _newest_value(points)
     return MetricChunk(
         run_id=run_id,
         key=key,
@@ -41,8 +39,8 @@ def _make_chunk(run_id: int, key: str, attempt_number: int, points: Points) -> M
         finite=len(finite),
         minimum=min(extremes, default=None),
         maximum=max(extremes, default=None),
-        total=total if math.isfinite(total) else None,
-        last=newest if math.isfinite(newest) else None,
+        total=_if_finite(sum(finite)) if finite else None,
+        last=_if_finite(_newest_value(points)),
         is_open=len(points) < CHUNK_POINTS,
         outline=pack_selection(points, outline),
         sketch=pack_selection(points, sketch),
@@ -54,3 +52,7 @@ def _newest_value(points: Points) -> float:
     if len(points) == 1 or points.steps[-2] < points.steps[-1]:
         return points.values[-1]
     return points.values[newest_index(points)]
+
+
+def _if_finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

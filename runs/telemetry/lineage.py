@@ -74,31 +74,35 @@ def read_stories(runs: RunQuerySet, *, hidden: bool, ancestors: RunQuerySet | No
     return [_make_story(chain, hidden=hidden) for chain in chains]
 
 
+_COLUMNS = (
+    "pk",
+    "uid",
+    "started_at",
+    "resumed_from__run_id",
+    "resumed_from__step",
+    "resumed_from__attempt__number",
+    "telemetry__folds",
+    "telemetry__metric_first_time",
+    "telemetry__inbox_batches",
+    "attempts__number",
+    "attempts__started_at",
+    "attempts__metric_sequence",
+    "attempts__resume_from_id",
+    "attempts__resume_from__step",
+)
+
+
 def _read_generation(runs: RunQuerySet) -> dict[int, _Generation]:
-    rows = runs.order_by("pk", "-attempts__number").values_list(
-        "pk",
-        "uid",
-        "started_at",
-        "resumed_from__run_id",
-        "resumed_from__step",
-        "resumed_from__attempt__number",
-        "telemetry__folds",
-        "telemetry__metric_first_time",
-        "telemetry__inbox_batches",
-        "attempts__number",
-        "attempts__started_at",
-        "attempts__metric_sequence",
-        "attempts__resume_from_id",
-        "attempts__resume_from__step",
-    )
+    rows = runs.order_by("pk", "-attempts__number").values_list(*_COLUMNS)
     found: dict[int, _Generation] = {}
-    for row in rows:
-        run_id, folds, (number, started_at, sequence, checkpoint, step) = row[0], row[6], row[9:]
+    for row in rows:  # one for each attempt, and one for a run without any
+        (run_id, uid, began, parent, step, made_by), counted = row[:6], row[6:9]
         if run_id not in found:
-            counter = RunCounter() if folds is None else RunCounter(*row[6:9])
-            found[run_id] = _Generation(*row[:6], counter)
+            counter = RunCounter() if counted[0] is None else RunCounter(*counted)
+            found[run_id] = _Generation(run_id, uid, began, parent, step, made_by, counter)
+        number, started_at, sequence, checkpoint, restored_step = row[9:]
         if started_at is not None or sequence:
-            found[run_id].attempts.append(BegunAttempt(number, checkpoint is not None, step))
+            found[run_id].attempts.append(BegunAttempt(number, checkpoint is not None, restored_step))
     return found
 
 

@@ -55,6 +55,26 @@ def test_points_of_a_chunk_come_back(packed):
     assert rows_of(unpack_points(memoryview(pack_points(packed)))) == rows_of(packed)
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(100),
+        range(0, 1000, 10),
+        range(50, 0, -1),
+        [7] * 9,
+        [5],
+        [1, 2, 4],
+        [0, 2**40, 2**41],
+        [-(2**63), 2**63 - 1],
+        [2**62, 2**62 + 1, -(2**62)],
+    ],
+)
+def test_steps_and_times_of_any_kind_come_back(numbers):
+    packed = Points(list(numbers), list(numbers), [0.5] * len(numbers))
+
+    assert unpack_points(pack_points(packed)) == packed
+
+
 @given(st.integers(0, 14), st.lists(st.integers(-(10**7), 10**7), min_size=1, max_size=60), st.booleans())
 def test_rounded_values_of_a_chunk_come_back_exactly(digits, numbers, has_minus_zero):
     values = [round(number / 10**digits, digits) for number in numbers] + [-0.0] * has_minus_zero
