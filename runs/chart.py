@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from runs.telemetry.series import Series, read_series
+from runs.models import Run
+from runs.querysets import RunQuerySet
+from runs.telemetry.lineage import read_stories
+from runs.telemetry.series import Series, SeriesRequest, read_metrics
 
 WIDTH, HEIGHT = 600, 180  # units of the viewBox
 MAX_LINES = 4
@@ -34,9 +37,14 @@ class Chart:
     height: int = HEIGHT
 
 
-def read_chart(run_id: int, keys: Sequence[str]) -> Chart | None:
-    """Return the chart of at most MAX_LINES metrics; None when they have no finite value yet."""
-    return draw_chart(read_series(run_id=run_id, keys=list(keys)[:MAX_LINES], limit=_POINTS))
+def read_chart(run: Run, keys: Sequence[str], *, ancestors: RunQuerySet) -> Chart | None:
+    """Return the chart of at most MAX_LINES metrics; None when they have no finite value yet.
+
+    That of a resumed run begins with those of `ancestors` that it goes on from.
+    """
+    stories = read_stories(Run.objects.filter(pk=run.pk), hidden=False, ancestors=ancestors)
+    (metrics,) = read_metrics(stories, SeriesRequest(keys=list(keys)[:MAX_LINES], limit=_POINTS))
+    return draw_chart(metrics.series)
 
 
 def draw_chart(series: dict[str, Series]) -> Chart | None:

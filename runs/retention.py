@@ -20,7 +20,7 @@ from django.utils import timezone
 from projects.models import Project
 from runs.models import Run
 from runs.telemetry.fold import fold_run
-from runs.telemetry.packing import POINT_BYTES
+from runs.telemetry.point_packing import POINT_BYTES
 from runs.telemetry.removal import mark_removed
 
 logger = logging.getLogger(__name__)

@@ -113,7 +113,9 @@ class RunScopedView(PageView):
             "evidence": describe_evidence(self.run),
             "metrics": [metric for metric in newest if not metric.key.startswith("system/")],
             "system_metrics": [metric for metric in newest if metric.key.startswith("system/")],
-            "chart": read_chart(self.run.pk, losses) if losses else None,
+            "chart": read_chart(self.run, losses, ancestors=Run.objects.visible_to(self.request.user))
+            if losses
+            else None,
             "receipt": cancel_receipt(self.run),
             "artifact_count": self.run.artifacts.whole().count(),
         }

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from projects.models import MAX_RETENTION_DAYS
 from runs.models import Run
 from runs.retention import RetentionRule, add_up, next_removal, would_go
-from runs.telemetry.packing import POINT_BYTES
+from runs.telemetry.point_packing import POINT_BYTES
 from trainhub.api.paging import PAGE_PARAMETERS, page_of, read_page_request, whole_number
 from trainhub.api.renderers import api_time
 from trainhub.api.schema import PAGING, errors

@@ -220,19 +220,43 @@ class SeriesSerializer(serializers.Serializer[Any]):
 
     step = serializers.ListField(child=serializers.IntegerField())
     time = serializers.ListField(child=serializers.IntegerField(), help_text="ms since 1970 UTC")
+    relative = serializers.ListField(
+        child=serializers.IntegerField(), required=False, help_text="ms since the run began; with x=relative."
+    )
     value = serializers.ListField(child=serializers.FloatField(allow_null=True))
     attempt = serializers.ListField(child=serializers.IntegerField())
+    run = serializers.ListField(
+        child=serializers.IntegerField(), required=False, help_text="Index into `chain`; with stitched=true."
+    )
     special = serializers.DictField(child=serializers.CharField())
     total = serializers.IntegerField(help_text="Points in the window, before thinning.")
     thinned = serializers.BooleanField()
 
 
-class SeriesAnswerSerializer(serializers.Serializer[Any]):
-    """The asked metrics by name."""
+class RunSeriesSerializer(serializers.Serializer[Any]):
+    """The asked metrics of a run by name."""
 
+    chain = serializers.ListField(
+        child=serializers.CharField(),
+        required=False,
+        help_text="The run after those that it was resumed from, oldest first; with stitched=true.",
+    )
     series = serializers.DictField(child=SeriesSerializer())
     keys = serializers.ListField(child=serializers.CharField(), help_text="All metrics of the run.")
     removed_at = RemovedAtField()
+
+
+class SeriesAnswerSerializer(RunSeriesSerializer):
+    """The asked metrics of a run by name, in order of the column that `x` names."""
+
+    x = serializers.CharField(help_text="step, time or relative")
+
+
+class ManySeriesAnswerSerializer(serializers.Serializer[Any]):
+    """The asked metrics of each run by its id, in order of the column that `x` names."""
+
+    x = serializers.CharField(help_text="step, time or relative")
+    runs = serializers.DictField(child=RunSeriesSerializer())
 
 
 class EventSerializer(serializers.ModelSerializer[RunEvent]):

@@ -20,6 +20,7 @@ urlpatterns = [
     path(f"{RUN}/logs/download", logs.LogDownloadView.as_view(), name="api-run-logs-download"),
     path(f"{RUN}/metrics", metrics.MetricsView.as_view(), name="api-run-metrics"),
     path("projects/<uid:project_id>/retention", retention.RetentionView.as_view(), name="api-retention"),
+    path("metrics", metrics.ManyMetricsView.as_view(), name="api-metrics"),
     path("recipes", installation.RecipeListView.as_view(), name="api-recipes"),
     path("recipes/<slug:recipe>", installation.RecipeView.as_view(), name="api-recipe"),
     path("executors", installation.ExecutorListView.as_view(), name="api-executors"),

@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("artifacts", "0002_initial"),
         ("projects", "0001_initial"),
-        ("runs", "0003_log_tallies"),
+        ("runs", "0004_metric_sections"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -4,7 +4,7 @@ from runs.models.attempt import Attempt, ExecutorLock, RunEvent
 from runs.models.deletion import RunDeletion
 from runs.models.parameter import RunParameter
 from runs.models.run import Run
-from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, RunMetric, TelemetryCounter
+from runs.models.telemetry import LogChunk, MetricBatch, MetricChunk, MetricSection, RunMetric, TelemetryCounter
 
 __all__ = [
     "Attempt",
@@ -12,6 +12,7 @@ __all__ = [
     "LogChunk",
     "MetricBatch",
     "MetricChunk",
+    "MetricSection",
     "Run",
     "RunDeletion",
     "RunEvent",

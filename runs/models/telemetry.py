@@ -27,6 +27,8 @@ class TelemetryCounter(models.Model):
     metric_points = models.BigIntegerField(default=0)
     inbox_points = models.BigIntegerField(default=0, help_text="Points not yet folded into chunks.")
     inbox_batches = models.BigIntegerField(default=0)
+    folds = models.BigIntegerField(default=0, help_text="Grows with every change of chunks, so that readers notice.")
+    metric_first_time = models.BigIntegerField(null=True, help_text="Least time of folded points, ms since 1970 UTC.")
     newest_at = models.DateTimeField(null=True, help_text="When RunMetric was last brought up to date.")
     newest_batch = models.BigIntegerField(default=0, help_text="RunMetric holds all batches up to this id.")
     newest_points = models.BigIntegerField(default=0, help_text="Points of those batches: of metric_points, how many.")
@@ -46,6 +48,7 @@ class TelemetryCounter(models.Model):
                 name="telemetry_leftovers",
                 condition=models.Q(leftovers_since__isnull=False),
             ),
+            models.Index(fields=["-inbox_batches"], condition=models.Q(inbox_batches__gt=0), name="counter_with_inbox"),
         ]
 
     def __str__(self) -> str:
@@ -110,8 +113,9 @@ class MetricChunk(models.Model):
     counts them. Chunks of a key may overlap in step when points came late. The newest chunk of a key and attempt
     is open while it is short: folding takes its points along.
 
-    `outline` holds up to 5 of the points (first, last, least, greatest, first that is not finite), `sketch` up to
-    21 (those and the extremes of 8 sections), `payload` all: charts read the smallest that shows enough.
+    `outline` holds up to 7 of the points (first, last, least, greatest, first that is not finite, earliest, latest),
+    `sketch` up to 23 (those and the extremes of 8 parts), `payload` all: charts read the smallest that shows enough.
+    A chunk is loose until a `MetricSection` has it.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -129,17 +133,55 @@ class MetricChunk(models.Model):
     total = models.FloatField(null=True)
     last = models.FloatField(null=True)
     is_open = models.BooleanField(default=False)
+    is_loose = models.BooleanField(default=True)
     outline = models.BinaryField()
     sketch = models.BinaryField()
     payload = models.BinaryField()
 
     class Meta:
-        indexes = [models.Index(fields=["run", "key", "first_step"], name="metric_chunk_place")]
+        indexes = [
+            # No other index begins with run and key: SQLite would take it instead and go through all chunks of the key.
+            models.Index(fields=["run", "last_time"], name="metric_chunk_age"),
+            models.Index(
+                fields=["run", "key", "attempt_number"],
+                condition=models.Q(is_loose=True),
+                name="metric_chunk_loose",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["run", "key", "attempt_number"], condition=models.Q(is_open=True), name="metric_chunk_one_open"
             )
         ]
+
+    def __str__(self) -> str:
+        return f"{self.key} {self.first_step} to {self.last_step}"
+
+
+class MetricSection(models.Model):
+    """What charts of long series read instead of 64 full chunks of one key and attempt, consecutive as they came.
+
+    `chunks` holds the place of each in columns (`runs.telemetry.point_packing.ChunkHead`), `outlines` their outlines
+    one after the other, `sketch` up to 103 of these points, `outline` up to 7. Its chunks are never changed again;
+    who deletes one deletes the section with all of them.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_sections", db_index=False)
+    key = models.CharField(max_length=250)
+    attempt_number = models.PositiveIntegerField(default=1)
+    first_step = models.BigIntegerField()
+    last_step = models.BigIntegerField()
+    first_time = models.BigIntegerField(help_text="ms since 1970 UTC")
+    last_time = models.BigIntegerField(help_text="ms since 1970 UTC")
+    points = models.IntegerField()
+    outline = models.BinaryField()  # first of the bytes: SQLite reads it without the pages of those that follow
+    sketch = models.BinaryField()
+    outlines = models.BinaryField()
+    chunks = models.BinaryField()
+
+    class Meta:
+        indexes = [models.Index(fields=["run", "key", "first_step"], name="metric_section_place")]
 
     def __str__(self) -> str:
         return f"{self.key} {self.first_step} to {self.last_step}"

@@ -16,12 +16,12 @@ from django.utils import timezone
 from runs.executors.local import reap_children
 from runs.scheduler.start import start_waiting_runs, submit_forgotten_attempts
 from runs.scheduler.watch import watch_live_attempts
-from runs.telemetry.fold import fold_run, runs_to_fold
+from runs.telemetry.fold import fold_fullest
 from runs.telemetry.newest import refresh_newest, runs_to_refresh
 
 logger = logging.getLogger(__name__)
 REFRESHED_RUNS = 50  # runs whose newest values are brought up to date in one pass
-FOLDED_RUNS = 8  # runs whose inbox is folded in one pass; the rest waits for the next
+FOLD_SECONDS = 0.4  # of folding in one pass; the rest waits for the next, as watching must not
 CHORES_EVERY = timedelta(minutes=10)
 CLOCK_JUMP_SECONDS = 60.0  # a larger step of the wall clock than of the monotonic one is a jump
 WAIT_AFTER_ERROR_SECONDS = 2.0
@@ -36,8 +36,7 @@ def run_pass(now: datetime | None = None) -> None:
     start_waiting_runs(now)
     for run_id in runs_to_refresh(limit=REFRESHED_RUNS, now=now):
         refresh_newest(run_id=run_id, now=now)
-    for run_id in runs_to_fold(FOLDED_RUNS):
-        fold_run(run_id=run_id)
+    fold_fullest(FOLD_SECONDS)
 
 
 def run_forever(

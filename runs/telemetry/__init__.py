@@ -1,6 +1,8 @@
 """Logs and metrics: appending, folding, reading and removing packed rows; the only code that touches their tables.
 
-Writing: `append` (ingest calls), `fold` (inbox to chunks), `newest` (the newest value of each metric). Reading:
-`log_pages` with `log_ranges`, `series` with `thinning`. Removing: `removal`, and `removed` for readers beside it.
-Bytes: `packing`, `points`.
+Writing: `append` (ingest calls; logs by `log_chunks`, `line_packing`, `log_tally`), `fold` (inbox to `chunks`, those to
+`sections`), `newest` (the newest value of each metric). Reading logs: `log_pages` and `log_search`, over `log_blocks`,
+`log_marks` and `log_ranges`. Reading metrics: `series` with `lineage` and `timeline` (which runs and attempts), `shelf`
+(what is stored), `series_plan` and `assembly` (one series), `thinning`. Removing: `removal`, and `removed` for readers
+beside it. Bytes: `packing` (the inbox), `point_packing`, `points`.
 """

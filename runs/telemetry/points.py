@@ -6,7 +6,7 @@ import itertools
 import math
 import operator
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, TypeAlias
 
@@ -54,18 +54,37 @@ class Points:
 
     def sorted_parts(self, size: int) -> Iterator[Points]:
         """Yield parts of at most `size` points, by step, then time, then the order they came in."""
-        steps, times = self.steps, self.times
-        ordered = self
-        if not all(map(operator.lt, steps, itertools.islice(steps, 1, None))):
-            ordered = self.at(sorted(range(len(self)), key=lambda index: (steps[index], times[index])))
+        ordered = self.sorted()
         for start in range(0, len(self), size):
             yield ordered.part(start, start + size)
+
+    def sorted(self) -> Points:
+        """Return the points by step, then time, then the order they are in."""
+        if is_ascending(self.steps):
+            return self
+        places = list(zip(self.steps, self.times, strict=True))
+        return self.at(sorted(range(len(self)), key=places.__getitem__))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Points]) -> Points:
+        """Return the points of all parts, one after the other."""
+        steps, times, values = array("q"), array("q"), array("d")
+        for part in parts:
+            steps.extend(part.steps)
+            times.extend(part.times)
+            values.extend(part.values)
+        return cls(steps.tolist(), times.tolist(), values.tolist())
 
     def at(self, indexes: Sequence[int]) -> Points:
         """Return the points at `indexes`, in their order."""
         return Points(
             [self.steps[i] for i in indexes], [self.times[i] for i in indexes], [self.values[i] for i in indexes]
         )
+
+
+def is_ascending(numbers: Sequence[int]) -> bool:
+    """Tell whether each number is greater than the one before."""
+    return all(map(operator.lt, numbers, itertools.islice(numbers, 1, None)))
 
 
 def rank(value: float) -> tuple[bool, float]:

@@ -12,16 +12,17 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Coalesce
 
-from runs.models import LogChunk, MetricBatch, MetricChunk, Run, RunMetric, TelemetryCounter
+from runs.models import LogChunk, MetricBatch, MetricChunk, MetricSection, Run, RunMetric, TelemetryCounter
 from runs.telemetry.newest import lock_counter
-from runs.telemetry.packing import POINT_BYTES
+from runs.telemetry.point_packing import POINT_BYTES
 
 # Rows of one step: at most about 6 MB packed, whatever they hold.
 STEP_LOG_CHUNKS = 100  # of at most 128 kB of text; 10 ms on SQLite and 6 ms on PostgreSQL, measured
 STEP_METRIC_CHUNKS = 200  # of about 1,000 points
+STEP_METRIC_SECTIONS = 50  # of 64 chunks each, some 40 kB
 STEP_METRIC_BATCHES = 20  # of at most 10,000 points
 STEP_NEWEST = 500  # small rows
 
@@ -63,7 +64,7 @@ def mark_removed(*, run_id: int, at: datetime, log: bool = False, metrics: bool 
         changes |= {"log_lines": 0, "log_bytes": 0, "log_tally": [], "log_open_lines": 0, "log_open_bytes": 0}
     if metrics:
         Run.objects.filter(pk=run_id).update(metrics_removed_at=Coalesce("metrics_removed_at", at))
-        changes |= {"metric_points": 0}
+        changes |= {"metric_points": 0, "folds": F("folds") + 1}  # readers under way look again
     TelemetryCounter.objects.filter(run_id=run_id).update(**changes)
     return _amount(counter)
 
@@ -106,7 +107,8 @@ def _marked(run: Run) -> list[tuple[QuerySet[Any], int]]:
     log = [(LogChunk.objects.filter(run=run).order_by("first_line"), STEP_LOG_CHUNKS)]
     metrics = [
         (MetricBatch.objects.filter(run=run).order_by("id"), STEP_METRIC_BATCHES),
-        (MetricChunk.objects.filter(run=run).order_by("key", "first_step"), STEP_METRIC_CHUNKS),
+        (MetricSection.objects.filter(run=run).order_by("id"), STEP_METRIC_SECTIONS),
+        (MetricChunk.objects.filter(run=run).order_by("last_time"), STEP_METRIC_CHUNKS),
     ]
     return [*(log if run.log_removed_at else []), *(metrics if run.metrics_removed_at else [])]
 

@@ -3,33 +3,39 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
-from runs.telemetry.points import extreme_indexes, first_gap
+from runs.telemetry.points import Points, extreme_indexes, first_gap
 
 MIN_LIMIT = 5  # first, last, least, greatest and one gap
-_SKETCH_SECTIONS = 8
+SKETCH_PARTS = 8  # of a chunk
+SECTION_PARTS = 32  # of a section's sketch
 
 
-def outline_indexes(values: Sequence[float]) -> list[int]:
-    """Return ascending indexes of first, last, least and greatest value and of the first gap: 1 to 5 of them."""
-    kept = {0, len(values) - 1, *_telling_indexes(values, 0, len(values))}
-    return sorted(kept)
+def select(points: Points, parts: int) -> tuple[list[int], list[int]]:
+    """Choose points that stand for many: the outline, and a sketch of it in parts of equal length.
 
+    Args:
+        points: at least one, in chart order.
+        parts: how many parts the sketch has.
 
-def sketch_indexes(values: Sequence[float]) -> list[int]:
-    """Return ascending indexes of the outline and of the extremes of 8 sections of equal length: at most 21."""
-    kept = set(outline_indexes(values))
-    for start, stop in _sections(0, len(values), _SKETCH_SECTIONS):
-        extremes = extreme_indexes(values[start:stop])
-        kept.update(start + index for index in extremes or ())
-    return sorted(kept)
+    Returns:
+        Ascending indexes: the outline's are those of the first, last, least and greatest point, the first gap and
+        the earliest and latest one (1 to 7); the sketch's are those and the least, greatest and first gap of each
+        part (at most 7 + 3 × parts).
+    """
+    ends = set(_ends(points.times))
+    telling = sorted(_telling_in_parts(points.values, 0, len(points), parts))
+    values = [points.values[index] for index in telling]
+    outline = ends.union(telling[place] for place in _telling_indexes(values, 0, len(values)))
+    return sorted(outline), sorted(ends.union(telling))
 
 
 def thin(values: Sequence[float], limit: int) -> Sequence[int]:
     """Return ascending indexes of at most `limit` values, always with first, last, least, greatest, and gaps.
 
-    The values between first and last are cut into sections of equal length; each keeps its least and greatest
+    The values between first and last are cut into parts of equal length; each keeps its least and greatest
     finite value and, where there are any, the first that is NaN or infinite.
 
     Args:
@@ -46,21 +52,43 @@ def thin(values: Sequence[float], limit: int) -> Sequence[int]:
     count = len(values)
     if count <= limit:
         return range(count)
-    kept = {0, count - 1}
     each = 2 if first_gap(values) is None else 3
-    for start, stop in _sections(1, count - 1, (limit - 2) // each):
-        kept.update(_telling_indexes(values, start, stop))
-    return sorted(kept)
+    return sorted({0, count - 1, *_telling_in_parts(values, 1, count - 1, (limit - 2) // each)})
+
+
+def _ends(times: Sequence[int]) -> Iterator[int]:
+    """Yield the first and last index, and those of the earliest and latest time: the ends of a chart over time."""
+    last = len(times) - 1
+    earliest, latest = min(times), max(times)
+    yield 0
+    yield last
+    if times[0] != earliest:
+        yield times.index(earliest)
+    if times[last] != latest:
+        yield next(index for index in range(last, -1, -1) if times[index] == latest)
+
+
+def _telling_in_parts(values: Sequence[float], start: int, stop: int, count: int) -> set[int]:
+    found: set[int] = set()
+    if not math.isfinite(sum(values)):
+        for first, last in _parts(start, stop, count):
+            found.update(_telling_indexes(values, first, last))
+        return found
+    for first, last in _parts(start, stop, count):  # the usual case, without a look for gaps
+        part = values[first:last]
+        found.add(first + part.index(min(part)))
+        found.add(first + part.index(max(part)))
+    return found
 
 
 def _telling_indexes(values: Sequence[float], start: int, stop: int) -> Iterator[int]:
-    section = values[start:stop]
-    for index in (*(extreme_indexes(section) or ()), first_gap(section)):
+    part = values[start:stop]
+    for index in (*(extreme_indexes(part) or ()), first_gap(part)):
         if index is not None:
             yield start + index
 
 
-def _sections(start: int, stop: int, count: int) -> Iterator[tuple[int, int]]:
+def _parts(start: int, stop: int, count: int) -> Iterator[tuple[int, int]]:
     """Cut a range of indexes into at most `count` parts of nearly equal length, none empty."""
     length = stop - start
     edges = [start + length * place // count for place in range(count + 1)]

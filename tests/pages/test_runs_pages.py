@@ -139,6 +139,20 @@ def test_run_shows_its_evidence(browse, project, editor):
     assert "1, training" in text
 
 
+def test_chart_of_a_resumed_run_begins_with_what_it_goes_on_from(browse, project, editor):
+    parent = new_attempt(project=project)
+    report_loss(parent, [4.0, 3.0, 2.0, 9.0])
+    child = new_attempt(new_run(project))
+    checkpoint = new_artifact(parent.run, step=2)
+    Run.objects.filter(pk=child.run_id).update(resumed_from=checkpoint)
+    child.run.attempts.update(resume_from=checkpoint)
+    show_metrics(attempt=child, sequence=1, columns={"loss": {"step": [3], "time": [1], "value": [1.0]}})
+
+    text = text_of(browse().get(page_of(child.run)))
+
+    assert "Loss from 1 to 4 over steps 0 to 3" in text
+
+
 def test_run_shows_chart_and_newest_metrics(browse, project, editor):
     attempt = new_attempt(project=project)
     report_loss(attempt, [4.0, 3.0, 2.0])

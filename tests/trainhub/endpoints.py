@@ -59,6 +59,7 @@ ENDPOINTS = [
     Endpoint("api-run-logs-follow", "GET", f"{RUN}/logs/follow", "viewer"),
     Endpoint("api-run-logs-download", "GET", f"{RUN}/logs/download", "viewer"),
     Endpoint("api-run-metrics", "GET", f"{RUN}/metrics", "viewer"),
+    Endpoint("api-metrics", "GET", "/metrics?run={run}&key=loss", "viewer"),
     Endpoint("api-artifacts", "GET", f"{RUN}/artifacts", "viewer"),
     Endpoint("api-artifact", "GET", ARTIFACT, "viewer"),
     Endpoint("api-artifact-download", "GET", f"{ARTIFACT}/download", "viewer"),

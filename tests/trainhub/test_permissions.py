@@ -82,7 +82,7 @@ def test_to_an_editor_it_is_403_and_nothing_changes(as_editor, path_of, endpoint
     assert everything() == before
 
 
-@pytest.mark.parametrize("endpoint", [item for item in IN_PROJECTS if "{run}" in item.path], **as_text)
+@pytest.mark.parametrize("endpoint", [item for item in IN_PROJECTS if "/runs/{run}" in item.path], **as_text)
 def test_a_run_is_not_found_below_another_project_of_the_caller(admin, as_admin, checkpoint, endpoint):
     other = new_project(by=admin)
     path = endpoint.path.format(project=other.uid, run=checkpoint.run.uid, artifact=checkpoint.uid)

@@ -5,9 +5,11 @@ import threading
 import pytest
 from django.db import OperationalError
 
-from runs.lifecycle import Status
+from runs.lifecycle import Reason, Status
+from runs.models import MetricBatch, Run
 from runs.scheduler import loop
 from runs.scheduler.loop import Clock, run_forever, run_pass
+from runs.telemetry.append import append_metrics
 from tests.runs.builders import ended, new_live_run, new_run
 
 
@@ -38,6 +40,29 @@ def test_one_pass_starts_what_waits_and_watches_what_lives(engine, now):
 
     assert ended(waiting)[0] == Status.STARTING
     assert engine.polls == [{live.uid: live.handle}]
+
+
+@pytest.mark.django_db
+def test_one_pass_empties_the_inbox_of_a_run_that_has_ended(engine, now):
+    attempt = new_live_run()
+    points = {"step": [1], "time": [1], "value": [1.0]}
+    append_metrics(attempt=attempt, sequence=1, columns={"loss": points})
+    Run.objects.filter(pk=attempt.run_id).update(status=Status.COMPLETED, reason=Reason.FINISHED, completed_at=now)
+
+    run_pass(now)
+
+    assert not MetricBatch.objects.exists()
+
+
+@pytest.mark.django_db
+def test_folding_takes_a_bounded_share_of_a_pass(engine, now, monkeypatch):
+    granted = []
+    monkeypatch.setattr(loop, "fold_fullest", granted.append)
+
+    run_pass(now)
+
+    assert granted == [loop.FOLD_SECONDS]
+    assert loop.FOLD_SECONDS <= 0.5
 
 
 @pytest.mark.django_db

@@ -12,8 +12,8 @@ from runs.telemetry.log_chunks import Lines
 from runs.telemetry.newest import refresh_newest
 
 
-def new_run(**values):
-    project = Project.objects.create(name="telemetry")
+def new_run(project=None, **values):
+    project = project or Project.objects.create(name="telemetry")
     return Run.objects.create(project=project, name="a run", recipe="simulate", executor="local", **values)
 
 
@@ -31,10 +31,17 @@ def new_attempt(run=None, *, number=1, resume_from=None, **values):
     )
 
 
-def new_checkpoint(run, step):
+def new_checkpoint(run, step, **values):
     uid = f"ckpt_{secrets.token_hex(8)}"
     return Artifact.objects.create(
-        uid=uid, run=run, type=ArtifactType.CHECKPOINT, name=uid, source=uid, step=step, path=f"trainhub://{uid}"
+        uid=uid,
+        run=run,
+        type=ArtifactType.CHECKPOINT,
+        name=uid,
+        source=uid,
+        step=step,
+        path=f"trainhub://{uid}",
+        **values,
     )
 
 

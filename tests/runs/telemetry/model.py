@@ -20,7 +20,7 @@ class Crash(Exception):
 
 
 @contextmanager
-def small_chunks(*, lines=4, text_bytes=40, points=5, unpacked_per_point=20, in_list=2):
+def small_chunks(*, lines=4, text_bytes=40, points=5, unpacked_per_point=20, in_list=2, chunks=2, parts=2):
     """Let a few lines and points fill many chunks, and pages of rows be short."""
     with (
         mock.patch("runs.telemetry.log_chunks.MAX_CHUNK_LINES", lines),
@@ -30,10 +30,14 @@ def small_chunks(*, lines=4, text_bytes=40, points=5, unpacked_per_point=20, in_
         mock.patch("runs.telemetry.log_blocks.PAYLOADS_AT_ONCE", 2),
         mock.patch("runs.telemetry.log_pages.PAYLOADS_AT_ONCE", 2),
         mock.patch("runs.telemetry.newest._SLICE", in_list),
-        mock.patch("runs.telemetry.fold.CHUNK_POINTS", points),
         mock.patch("runs.telemetry.fold._STEP_BATCHES", 3),
-        mock.patch("runs.telemetry.series.CHUNK_POINTS", points),
-        mock.patch("runs.telemetry.series._UNPACKED_PER_POINT", unpacked_per_point),
+        mock.patch("runs.telemetry.chunks.CHUNK_POINTS", points),
+        mock.patch("runs.telemetry.series_plan.CHUNK_POINTS", points),
+        mock.patch("runs.telemetry.series_plan._UNPACKED_PER_POINT", unpacked_per_point),
+        mock.patch("runs.telemetry.sections.SECTION_CHUNKS", chunks),
+        mock.patch("runs.telemetry.sections.SECTION_PARTS", parts),
+        mock.patch("runs.telemetry.series_plan.SECTION_PARTS", parts),
+        mock.patch("runs.telemetry.assembly.SECTION_PARTS", parts),
     ):
         yield
 
@@ -97,21 +101,34 @@ class Point:
     time: int
     value: float
     attempt: int
+    generation: int = 0
 
     @property
     def text(self):
         """Something that is equal for equal NaNs."""
         return self.key, self.step, self.time, repr(self.value), self.attempt
 
+    @property
+    def place(self):
+        return self.generation, self.attempt
+
+
+ORDERS = {
+    "step": lambda point: (point.step, point.place, point.time),
+    "time": lambda point: (point.time, point.place, point.step),
+    "relative": lambda point: (point.time, point.place, point.step),
+}
+
 
 @dataclass
 class MetricModel:
-    """A run's metrics, in the store and as a list in the order they came."""
+    """The metrics of a run and of those that it was resumed from, in the store and as a list in the order they came."""
 
     run: object = field(default_factory=new_run)
     points: list = field(default_factory=list)
     sequence: int = 0
     restored: dict = field(default_factory=dict)
+    generation: int = 0
 
     def __post_init__(self):
         self.attempt = new_attempt(self.run)
@@ -120,7 +137,7 @@ class MetricModel:
         self.sequence += 1
         arguments = {"attempt": self.attempt, "sequence": self.sequence, "columns": as_columns(batch)}
         assert append_metrics(**arguments) == self.sequence
-        self.points += [Point(*point, self.attempt.number) for point in batch]
+        self.points += [Point(*point, self.attempt.number, self.generation) for point in batch]
 
     def repeat(self, batch):
         arguments = {"attempt": self.attempt, "sequence": self.sequence, "columns": as_columns(batch)}
@@ -144,30 +161,49 @@ class MetricModel:
         with mock.patch("runs.telemetry.fold.MetricChunk.objects.bulk_create", side_effect=Crash), suppress(Crash):
             fold_run(run_id=self.run.pk)  # no crash where the inbox is empty
 
+    def crash_in_section(self, _batch):
+        with mock.patch("runs.telemetry.sections.MetricSection.save", side_effect=Crash), suppress(Crash):
+            fold_run(run_id=self.run.pk)  # no crash where there are too few chunks
+
     def restart(self, batch):
         """From the step of the first point, or from the beginning."""
         checkpoint = new_checkpoint(self.run, batch[0][1]) if batch else None
-        self.attempt = new_attempt(self.run, number=self.attempt.number + 1, resume_from=checkpoint)
-        self.restored[self.attempt.number] = -math.inf if checkpoint is None else checkpoint.step
-        self.sequence = 0
+        self._begin(self.run, self.attempt.number + 1, checkpoint, -math.inf)
+
+    def resume(self, batch):
+        """In a new run, from the step of the first point, or from a checkpoint of unknown step."""
+        checkpoint = new_checkpoint(self.run, batch[0][1] if batch else None, attempt=self.attempt)
+        self.generation += 1
+        self._begin(new_run(self.run.project, resumed_from=checkpoint), 1, checkpoint, math.inf)
+
+    def _begin(self, run, number, checkpoint, otherwise):
+        self.run, self.sequence = run, 0
+        self.attempt = new_attempt(run, number=number, resume_from=checkpoint)
+        step = None if checkpoint is None else checkpoint.step
+        self.restored[self.generation, number] = otherwise if step is None else step
 
     def is_hidden(self, point):
-        return any(number > point.attempt and point.step > step for number, step in self.restored.items())
+        return any(place > point.place and point.step > step for place, step in self.restored.items())
 
-    def visible(self, key, *, hidden, steps=(-math.inf, math.inf), times=(-math.inf, math.inf)):
+    def story(self, *, stitched=False):
+        return [point for point in self.points if stitched or point.generation == self.generation]
+
+    def visible(
+        self, key, *, hidden, steps=(-math.inf, math.inf), times=(-math.inf, math.inf), axis="step", stitched=False
+    ):
         inside = [
             point
-            for point in self.points
+            for point in self.story(stitched=stitched)
             if point.key == key
             and steps[0] <= point.step <= steps[1]
             and times[0] <= point.time <= times[1]
             and (hidden or not self.is_hidden(point))
         ]
-        return sorted(inside, key=lambda point: (point.step, point.attempt, point.time))
+        return sorted(inside, key=ORDERS[axis])
 
     def newest(self, key):
         return max(
-            (point for point in self.points if point.key == key),
+            (point for point in self.story() if point.key == key),
             key=lambda point: (
                 point.attempt,
                 point.step,

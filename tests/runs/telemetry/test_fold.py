@@ -9,8 +9,8 @@ from runs.lifecycle import Reason, Status
 from runs.models import MetricBatch, MetricChunk, Run, TelemetryCounter
 from runs.telemetry import fold
 from runs.telemetry.append import append_metrics
-from runs.telemetry.fold import fold_run, runs_to_fold
-from runs.telemetry.packing import unpack_points
+from runs.telemetry.fold import fold_fullest, fold_run, runs_to_fold
+from runs.telemetry.point_packing import unpack_points
 from tests.runs.telemetry.builders import columns, new_attempt
 from tests.runs.telemetry.model import Crash, MetricModel, small_chunks
 
@@ -179,6 +179,45 @@ def test_any_inbox_of_a_run_that_has_ended_is_due_until_it_is_folded():
 
     assert due == [attempt.run_id]
     assert runs_to_fold(10) == []
+
+
+def test_fullest_runs_are_folded_until_nothing_is_due(monkeypatch):
+    monkeypatch.setattr(fold, "FOLD_BATCHES", 2)
+    attempts = [new_attempt() for _ in range(3)]
+    with small_chunks():
+        for attempt in attempts:
+            send_one_by_one(attempt, 8)
+        moved = fold_fullest(60)
+
+    assert (moved, MetricBatch.objects.count()) == (24, 0)
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_folding_of_the_fullest_makes_at_least_one_step_and_ends_in_time(monkeypatch, seconds):
+    monkeypatch.setattr(fold, "FOLD_BATCHES", 2)
+    small, large = new_attempt(), new_attempt()
+    with small_chunks():
+        send_one_by_one(small, 2)
+        send_one_by_one(large, 5)
+        moved = fold_fullest(seconds)
+
+    assert moved == 3
+    assert TelemetryCounter.objects.get(run=large.run).inbox_batches == 2
+
+
+def test_nothing_to_fold_takes_one_query(django_assert_num_queries):
+    with django_assert_num_queries(1):
+        assert fold_fullest(1) == 0
+
+
+def test_earliest_time_of_all_folds_is_kept():
+    attempt = new_attempt()
+    send(attempt, 1, (1, 500, 1.0))
+    fold_run(run_id=attempt.run_id)
+    send(attempt, 2, (2, 300, 1.0), (3, 900, 1.0))
+    fold_run(run_id=attempt.run_id)
+
+    assert TelemetryCounter.objects.get(run=attempt.run).metric_first_time == 300
 
 
 def test_crash_of_a_caller_is_passed_on(monkeypatch):

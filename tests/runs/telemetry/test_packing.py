@@ -1,5 +1,6 @@
 """What is packed comes back the same, whatever it holds; and it takes little room."""
 
+import itertools
 import math
 import random
 
@@ -9,11 +10,18 @@ from hypothesis import strategies as st
 
 from runs.telemetry.line_packing import LineColumns, pack_lines, unpack_lines
 from runs.telemetry.packing import (
+    batch_first_time,
+    batch_keys,
     pack_batch,
-    pack_points,
-    pack_selection,
     summarize_batch,
     unpack_batch,
+)
+from runs.telemetry.point_packing import (
+    ChunkHead,
+    pack_heads,
+    pack_points,
+    pack_selection,
+    unpack_heads,
     unpack_points,
     unpack_selections,
 )
@@ -43,6 +51,56 @@ def test_lines_come_back(rows):
 @given(points)
 def test_points_of_a_chunk_come_back(packed):
     assert rows_of(unpack_points(memoryview(pack_points(packed)))) == rows_of(packed)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        range(100),
+        range(0, 1000, 10),
+        range(50, 0, -1),
+        [7] * 9,
+        [5],
+        [1, 2, 4],
+        [0, 2**40, 2**41],
+        [-(2**63), 2**63 - 1],
+        [2**62, 2**62 + 1, -(2**62)],
+    ],
+)
+def test_steps_and_times_of_any_kind_come_back(numbers):
+    packed = Points(list(numbers), list(numbers), [0.5] * len(numbers))
+
+    assert unpack_points(pack_points(packed)) == packed
+
+
+@given(st.integers(0, 14), st.lists(st.integers(-(10**7), 10**7), min_size=1, max_size=60), st.booleans())
+def test_rounded_values_of_a_chunk_come_back_exactly(digits, numbers, has_minus_zero):
+    values = [round(number / 10**digits, digits) for number in numbers] + [-0.0] * has_minus_zero
+    packed = Points(range(len(values)), range(len(values)), values)
+
+    assert rows_of(unpack_points(pack_points(packed))) == rows_of(packed)
+
+
+@pytest.mark.parametrize("late", [math.nan, math.inf, -0.0, 1e300, 0.1234567890123])
+def test_value_that_does_not_fit_the_others_comes_back_exactly(late):
+    values = [*(step / 100 for step in range(99)), late]
+
+    assert list(map(repr, unpack_points(pack_points(Points(range(100), range(100), values))).values)) == list(
+        map(repr, values)
+    )
+
+
+@given(st.lists(st.tuples(*[int64] * 7).map(ChunkHead._make), max_size=5))
+def test_heads_of_chunks_come_back(heads):
+    assert unpack_heads(memoryview(pack_heads(heads))) == heads
+
+
+@given(st.dictionaries(st.text(min_size=1), points, min_size=1, max_size=4))
+def test_names_and_earliest_time_of_a_batch_are_read_without_its_points(columns):
+    payload = memoryview(pack_batch(columns))
+
+    assert batch_keys(payload) == list(columns)
+    assert batch_first_time(payload) == min(min(part.times) for part in columns.values())
 
 
 @given(st.dictionaries(st.text(min_size=1), points, max_size=4))
@@ -85,6 +143,14 @@ def test_thousand_points_take_less_than_ten_bytes_each(seed):
     packed = Points(range(1000), times, [2 + rng.gauss(0, 0.1) for _ in range(1000)])
 
     assert len(pack_points(packed)) < 9_000
+
+
+def test_values_of_five_digits_take_less_than_five_bytes_each():
+    rng = random.Random(4)
+    times = list(itertools.accumulate((200 + rng.randrange(-100, 101) for _ in range(1000)), initial=1_700_000_000_000))
+    packed = Points(range(1000), times[:1000], [float(f"{2 + rng.gauss(0, 0.1):.5g}") for _ in range(1000)])
+
+    assert len(pack_points(packed)) < 5_000
 
 
 def test_usual_log_lines_take_less_than_thirty_bytes_each():

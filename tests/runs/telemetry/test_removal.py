@@ -8,10 +8,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from runs.models import LogChunk, MetricBatch, MetricChunk, Run, RunMetric, TelemetryCounter
+from runs.models import LogChunk, MetricBatch, MetricChunk, MetricSection, Run, RunMetric, TelemetryCounter
 from runs.telemetry import removal
 from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run, runs_to_fold
+from runs.telemetry.lineage import read_stories
 from runs.telemetry.log_blocks import read_blocks
 from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_pages import LogPage, follow, read_page
@@ -20,7 +21,7 @@ from runs.telemetry.log_search import SearchResult, Words, search_lines
 from runs.telemetry.newest import runs_to_refresh
 from runs.telemetry.removal import Amount, amount_of, mark_removed, remove_leftovers, remove_step
 from runs.telemetry.removed import unbroken
-from runs.telemetry.series import list_keys, read_series
+from runs.telemetry.series import SeriesRequest, read_metrics, read_series
 from tests.runs.telemetry.builders import append_lines, columns, end, line, new_attempt
 from tests.runs.telemetry.model import Crash, small_chunks
 from trainhub.errors import Removed
@@ -48,7 +49,7 @@ def mark(run, **what):
 
 
 def rows_of(run):
-    return [model.objects.filter(run=run).count() for model in (LogChunk, MetricBatch, MetricChunk)]
+    return [model.objects.filter(run=run).count() for model in (LogChunk, MetricBatch, MetricChunk, MetricSection)]
 
 
 def read_log(run):
@@ -58,6 +59,11 @@ def read_log(run):
 
 def read_points(run, **window):
     return read_series(run_id=run.pk, keys=["loss"], **window)["loss"].total
+
+
+def keys_of(run):
+    (metrics,) = read_metrics(read_stories(Run.objects.filter(pk=run.pk), hidden=False), SeriesRequest(keys=None))
+    return metrics.keys
 
 
 def small_steps(size=2):
@@ -91,13 +97,13 @@ def test_from_the_mark_on_nobody_reads_a_point_and_the_newest_values_stay(run):
 
     mark(run, metrics=True)
 
-    assert (read_points(run), read_points(run, first_step=3), list_keys(run.pk)) == (0, 0, ["loss"])
+    assert (read_points(run), read_points(run, first_step=3), keys_of(run)) == (0, 0, ["loss"])
     assert list(RunMetric.objects.filter(run=run).values()) == newest
 
 
 @pytest.mark.parametrize(
     ("what", "left"),
-    [({"log": True}, [0, 1, 3]), ({"metrics": True}, [5, 0, 0]), ({"log": True, "metrics": True}, [0, 0, 0])],
+    [({"log": True}, [0, 1, 3, 1]), ({"metrics": True}, [5, 0, 0, 0]), ({"log": True, "metrics": True}, [0, 0, 0, 0])],
 )
 def test_the_rows_of_what_was_marked_go_and_no_others(run, what, left):
     other = new_attempt()
@@ -106,7 +112,7 @@ def test_the_rows_of_what_was_marked_go_and_no_others(run, what, left):
 
     assert remove_leftovers(seconds=60) is False
 
-    assert (rows_of(run), rows_of(other.run)) == (left, [1, 0, 0])
+    assert (rows_of(run), rows_of(other.run)) == (left, [1, 0, 0, 0])
     assert not TelemetryCounter.objects.filter(leftovers_since__isnull=False).exists()
 
 
@@ -129,9 +135,9 @@ def test_a_step_deletes_no_more_rows_than_its_limit(run):
     mark(run, log=True, metrics=True)
 
     with small_steps():
-        deleted = [remove_step(run.pk) for _ in range(7)]
+        deleted = [remove_step(run.pk) for _ in range(8)]
 
-    assert deleted == [2, 2, 1, 1, 2, 1, 0]
+    assert deleted == [2, 2, 1, 1, 1, 2, 1, 0]
 
 
 def test_steps_end_when_their_time_is_over_and_say_that_there_is_more(run):
@@ -158,7 +164,7 @@ def test_a_step_of_10000_chunks_asks_as_often_as_one_of_5(run):
     assert rows_of(run)[0] == MANY_CHUNKS - removal.STEP_LOG_CHUNKS
 
 
-@pytest.mark.parametrize("crash_at", range(7))
+@pytest.mark.parametrize("crash_at", range(8))
 def test_a_crash_in_any_step_loses_nothing_of_the_work_and_the_next_pass_goes_on(run, crash_at):
     mark(run, log=True, metrics=True)
     real, calls = removal._delete_some, []
@@ -175,8 +181,8 @@ def test_a_crash_in_any_step_loses_nothing_of_the_work_and_the_next_pass_goes_on
     seen = read_log(run), read_points(run)
     remove_leftovers(seconds=60)
 
-    assert (crashed, seen) == (crash_at < 6, ((0, 0, 0), 0))
-    assert rows_of(run) == [0, 0, 0]
+    assert (crashed, seen) == (crash_at < 7, ((0, 0, 0), 0))
+    assert rows_of(run) == [0, 0, 0, 0]
 
 
 def _crashes(work):
@@ -245,7 +251,7 @@ def test_a_follower_whose_log_goes_while_it_is_read_gets_nothing(run, place):
         assert follow(run_id=run.pk, after=0, limit=500) == []
 
 
-@pytest.mark.parametrize("place", ["_fetch", "read_timeline", "_folded_points", "_ids"])
+@pytest.mark.parametrize("place", ["read_stories", "open_shelves", "fill_shelves", "read_of_chunks", "read_counters"])
 def test_a_series_whose_points_go_while_it_is_read_is_empty(run, place):
     with remove_during(f"runs.telemetry.series.{place}", run):
         assert read_points(run) == 0
@@ -303,4 +309,4 @@ def test_a_fold_that_read_the_inbox_before_the_removal_brings_nothing_back(run):
         fold_run(run_id=run.pk)
     remove_leftovers(seconds=60)
 
-    assert (rows_of(run), read_points(run)) == ([0, 0, 0], 0)
+    assert (rows_of(run), read_points(run)) == ([0, 0, 0, 0], 0)

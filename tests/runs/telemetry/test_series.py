@@ -4,16 +4,18 @@ import math
 
 import pytest
 from django.db import connection
+from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runs.models import Attempt
+from runs.models import Attempt, MetricSection, Run, TelemetryCounter
 from runs.telemetry import series as series_module
 from runs.telemetry.append import append_metrics
 from runs.telemetry.fold import fold_run
-from runs.telemetry.series import list_keys, read_series
+from runs.telemetry.lineage import read_stories
+from runs.telemetry.series import SeriesRequest, read_metrics, read_series
 from tests.runs.telemetry.builders import columns, new_attempt, new_checkpoint
 from tests.runs.telemetry.model import MetricModel, points_of, small_chunks
 
@@ -24,7 +26,16 @@ values = st.sampled_from([0.0, -0.0, 1.5, -2.0, 1e308, math.nan, math.inf, -math
 points = st.tuples(st.sampled_from(KEYS), st.integers(0, 25), st.integers(0, 25), values)
 batches = st.lists(points, max_size=15)
 actions = st.sampled_from(
-    ["append", "append", "append", "append", "fold", "fold_everything", "repeat", "crash", "crash_in_fold", "restart"]
+    [
+        *["append"] * 4,
+        "fold",
+        "fold_everything",
+        "repeat",
+        "crash",
+        "crash_in_fold",
+        "crash_in_section",
+        "restart",
+    ]
 )
 histories = st.lists(st.tuples(actions, batches), max_size=12)
 bounds = st.none() | st.integers(-1, 26)
@@ -95,12 +106,22 @@ def test_thinned_series_holds_real_points_with_both_ends_and_extremes(db, histor
     assert extremes(found.value) == extremes([point.value for point in expected])
 
 
+def read_of(run, *, hidden=False, ancestors=None, **wanted):
+    stories = read_stories(Run.objects.filter(pk=run.pk), hidden=hidden, ancestors=ancestors)
+    (metrics,) = read_metrics(stories, SeriesRequest(**{"keys": KEYS, **wanted}))
+    return metrics
+
+
+def keys_of(run):
+    return read_of(run).keys
+
+
 @some
 @given(histories)
 def test_keys_and_newest_values_are_what_the_list_gives(db, history):
     with small_chunks():
         model = filled(history)
-        names = list_keys(model.run.pk)
+        names = keys_of(model.run)
         fold_run(run_id=model.run.pk, everything=True)
 
     newest = {row.key: (row.attempt_number, row.step, row.time) for row in model.run.newest_metrics.all()}
@@ -109,7 +130,7 @@ def test_keys_and_newest_values_are_what_the_list_gives(db, history):
     assert newest == {
         key: (point.attempt, point.step, point.time) for key, point in ((key, model.newest(key)) for key in expected)
     }
-    assert list_keys(model.run.pk) == expected
+    assert keys_of(model.run) == expected
 
 
 def send(attempt, *sent, key="loss", sequence=1):
@@ -180,7 +201,8 @@ def test_without_keys_all_metrics_are_given_sorted():
     fold_run(run_id=attempt.run_id)
     send(attempt, (1, 1, 1.0), key="a", sequence=2)
 
-    assert list(read_series(run_id=attempt.run_id, keys=None)) == ["a", "b"]
+    assert list(read_of(attempt.run, keys=None).series) == ["a", "b"]
+    assert list(read_of(attempt.run, keys=None, most_keys=1).series) == ["a"]
 
 
 def test_limit_that_cannot_hold_ends_and_extremes_is_refused():
@@ -207,31 +229,51 @@ def test_gaps_stay_visible_in_a_thinned_series():
     assert [step for step, value in zip(found.step, found.value, strict=True) if math.isnan(value)] == [300]
 
 
-def test_fold_between_two_reads_is_noticed_and_nothing_is_missing(monkeypatch):
+@pytest.fixture
+def before_chunks_are_read(monkeypatch):
+    """Lets something happen between reading the inbox and reading the chunks: `always`, or `once`."""
+    original = series_module.fill_shelves
+
+    def use(happens, *, always=False):
+        def fill(*args):
+            if not always:
+                monkeypatch.setattr(series_module, "fill_shelves", original)
+            happens()
+            original(*args)
+
+        monkeypatch.setattr(series_module, "fill_shelves", fill)
+
+    return use
+
+
+def test_fold_between_two_reads_is_noticed_and_nothing_is_missing(before_chunks_are_read):
     attempt = new_attempt()
     send(attempt, (1, 1, 1.0), (2, 2, 2.0))
-    read_timeline = series_module.read_timeline
 
-    def fold_meanwhile(run_id):
-        monkeypatch.setattr(series_module, "read_timeline", read_timeline)
-        original = series_module._Reading._read_chunks
-        monkeypatch.setattr(series_module._Reading, "_read_chunks", lambda *args: (fold_once(run_id), original(*args)))
-        return read_timeline(run_id)
-
-    monkeypatch.setattr(series_module, "read_timeline", fold_meanwhile)
+    before_chunks_are_read(lambda: fold_run(run_id=attempt.run_id))
 
     assert steps_shown(attempt) == [(1, 1), (1, 2)]
 
 
-def fold_once(run_id):
-    fold_run(run_id=run_id)
+def test_fold_that_makes_a_section_between_two_reads_is_noticed(before_chunks_are_read):
+    attempt = new_attempt()
+    with small_chunks(points=5, chunks=2):
+        send(attempt, *[(step, step, 1.0) for step in range(9)])
+        fold_run(run_id=attempt.run_id)
+        send(attempt, (9, 9, 1.0), sequence=2)
+
+        before_chunks_are_read(lambda: fold_run(run_id=attempt.run_id))
+
+        assert [step for _, step in steps_shown(attempt)] == list(range(10))
+    assert MetricSection.objects.count() == 1
 
 
-def test_reader_that_is_overtaken_again_and_again_makes_folding_wait(monkeypatch):
+def test_reader_that_is_overtaken_again_and_again_makes_folding_wait(before_chunks_are_read):
     attempt = new_attempt()
     send(attempt, (1, 1, 1.0))
-    counts = iter(range(100))
-    monkeypatch.setattr(series_module, "_folded_points", lambda _run_id: next(counts))
+    counter = TelemetryCounter.objects.filter(run=attempt.run)
+
+    before_chunks_are_read(lambda: counter.update(folds=F("folds") + 1), always=True)
 
     assert steps_shown(attempt) == [(1, 1)]
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runs.telemetry.thinning import outline_indexes, sketch_indexes, thin
+from runs.telemetry.points import Points
+from runs.telemetry.thinning import select, thin
 
 series = st.lists(st.floats(), min_size=1, max_size=200)
 
@@ -37,16 +38,20 @@ def test_series_with_gaps_shows_one(values, limit):
     assert all(map(math.isfinite, at(values, kept))) == all(map(math.isfinite, values))
 
 
-@pytest.mark.parametrize(("choose", "most"), [(outline_indexes, 5), (sketch_indexes, 21)])
-@given(values=series)
-def test_selections_of_a_chunk_keep_ends_extremes_and_a_gap(choose, most, values):
-    kept = choose(values)
+@pytest.mark.parametrize("parts", [1, 8, 32])
+@given(values=series, data=st.data())
+def test_selections_keep_ends_extremes_and_a_gap(parts, values, data):
+    times = data.draw(st.lists(st.integers(0, 5), min_size=len(values), max_size=len(values)))
 
-    assert len(kept) <= most
-    assert (kept[0], kept[-1]) == (0, len(values) - 1)
-    assert max(finite(at(values, kept)), default=None) == max(finite(values), default=None)
-    assert min(finite(at(values, kept)), default=None) == min(finite(values), default=None)
-    assert all(map(math.isfinite, at(values, kept))) == all(map(math.isfinite, values))
+    outline, sketch = select(Points(range(len(values)), times, values), parts)
+
+    assert set(outline) <= set(sketch)
+    assert (len(outline) <= 7, len(sketch) <= 7 + 3 * parts) == (True, True)
+    assert (outline[0], outline[-1]) == (0, len(values) - 1)
+    assert max(finite(at(values, outline)), default=None) == max(finite(values), default=None)
+    assert min(finite(at(values, outline)), default=None) == min(finite(values), default=None)
+    assert all(map(math.isfinite, at(values, outline))) == all(map(math.isfinite, values))
+    assert (min(at(times, outline)), max(at(times, outline))) == (min(times), max(times))
 
 
 def test_short_series_stays_whole():

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from projects.models import Project
 from runs.retention import RetentionRule, add_up, carry_out, would_go
-from runs.telemetry.packing import POINT_BYTES
+from runs.telemetry.point_packing import POINT_BYTES
 from runs.telemetry.removal import remove_leftovers
 
 ROW = "{:<22} {:<22} {:<20} {:>14} {:>16} {:>14} {:>16}"
