@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hub import Hub, wait_for
-from benchmarks.load import Load, measure_elsewhere
+from benchmarks.load import Load, Sender, measure_elsewhere
 from benchmarks.report import Report
 
 FIRST_STARTS = 3
@@ -134,8 +134,8 @@ def measure_requests(report: Report, hub: Hub, paths: dict[str, str]) -> None:
     """Requests per second and times of single requests, on kept connections."""
     for name, path in paths.items():
         for connections in CONNECTIONS:
-            load = Load(hub.port, path, hub.token, connections, LOAD_SECONDS)
-            figures = [measure_elsewhere(load) for _ in range(LOAD_ROUNDS)]
+            load = Load(hub.port, path, [Sender(hub.token)] * connections, LOAD_SECONDS)
+            figures = measure_elsewhere(*[load] * LOAD_ROUNDS)
             many = "connection" if connections == 1 else "connections"
             report.add(f"{name}, {connections} {many}", "/s", [found.requests_per_second for found in figures])
             report.add_part("p50", "ms", [found.p50_ms for found in figures])
