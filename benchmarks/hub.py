@@ -27,13 +27,13 @@ POLL_SECONDS = 0.005  # a start or a first line is seen at most this much too la
 Found = TypeVar("Found")
 
 
-def wait_for(probe: Callable[[], Found], what: str, seconds: float = 60.0) -> Found:
+def wait_for(probe: Callable[[], Found], what: str, seconds: float = 60.0, pause: float = POLL_SECONDS) -> Found:
     """Ask `probe` until its answer is true and return it. Raises: TimeoutError naming `what`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if found := probe():
             return found
-        time.sleep(POLL_SECONDS)
+        time.sleep(pause)
     raise TimeoutError(f"not seen within {seconds:.0f} s: {what}")
 
 

@@ -1,0 +1,165 @@
+"""Metrics and log lines as many trainers send them: calls a second, and what a call costs the server."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+from psycopg import sql
+
+from benchmarks.bodies import Size
+from benchmarks.filled import fill
+from benchmarks.hub import Hub, wait_for
+from benchmarks.load import Figures, Load, Sender, measure_elsewhere
+from benchmarks.report import Report
+
+CONNECTIONS = (1, 8)
+THOUSAND, TEN_THOUSAND, SINGLE = Size(10, 100), Size(10, 1000), Size()
+LINES = Size(1, 1000)
+FOLD_LIMIT_SECONDS = 300.0
+_EXIT = {
+    "exit_code": 0,
+    "signal": None,
+    "was_stopped": False,
+    "was_killed": False,
+    "out_of_memory": False,
+    "runner_died": False,
+    "problem": None,
+    "message": "",
+    "ended_at_ms": 0,
+}
+CPU_WEB = "server CPU for 1,000, up to the last answer, web alone"
+CPU_ALL = "server CPU for 1,000, until all is folded, everything"
+CPU_DATABASE = "of it the database server"
+CLIENT = "client, share of a core"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One kind of call, on so many connections. `what` is points or lines."""
+
+    shape: str
+    size: Size
+    connections: int
+    label: str
+    what: str = "points"
+    at_once: bool = False
+
+    @property
+    def name(self) -> str:
+        """What the report calls it: the same for the same work of every server."""
+        many = "1 connection" if self.connections == 1 else f"{self.connections} connections"
+        one = self.what if self.size.points > 1 else self.what.removesuffix("s")
+        return f"{self.size.points:,} {one} a call{self.label}, {many}"
+
+
+class Target(Protocol):
+    """A server that takes the calls of cases."""
+
+    server: str
+
+    def load(self, case: Case, seconds: float) -> Load:
+        """Return what to send, from runs that have reported nothing yet."""
+
+    def finish(self, load: Load, case: Case, figures: Figures) -> None:
+        """Wait until all deferred work is done and check that all is there. Raises: RuntimeError, TimeoutError."""
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the processor time used so far, by part of the server."""
+
+
+def cases_of(shape: str, size: Size, label: str = "", what: str = "points", *, at_once: bool = False) -> list[Case]:
+    """Return a case for each number of connections."""
+    return [Case(shape, size, connections, label, what, at_once) for connections in CONNECTIONS]
+
+
+HUB_CASES = [
+    *cases_of("metric_columns", THOUSAND, ", columns"),
+    *cases_of("metric_objects", THOUSAND, ", objects"),
+    *cases_of("metric_columns", TEN_THOUSAND, ", columns"),
+    *cases_of("metric_objects", TEN_THOUSAND, ", objects"),
+    *cases_of("metric_columns", SINGLE),
+    *cases_of("log_columns", LINES, ", columns", "lines"),
+    *cases_of("log_objects", LINES, ", objects", "lines"),
+]
+
+
+class HubTarget:
+    """A hub; every load comes from attempts of its own, which end with it."""
+
+    _BATCHES = sql.SQL("SELECT COUNT(*) FROM runs_metricbatch")
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.server = f"trainhub, {hub.database.kind}"
+        self._runs: dict[str, str] = {}
+
+    def load(self, case: Case, seconds: float) -> Load:
+        """Make as many attempts as connections."""
+        made = fill(self.hub, "attempts", count=case.connections)
+        self._runs = {one["token"]: one["run"] for one in made}
+        path = "/node/logs" if case.what == "lines" else "/node/metrics"
+        senders = [Sender(token=token) for token in self._runs]
+        return Load(self.hub.port, path, senders, seconds, shape=case.shape, size=case.size, expect='{"sequence":')
+
+    def finish(self, load: Load, case: Case, figures: Figures) -> None:
+        """End the attempts, wait for the inbox to be empty, and count what is there."""
+        for sender in load.senders:
+            self.hub.must("POST", "/node/exit", _EXIT, token=sender.token)
+        wait_for(lambda: self.hub.database.value(self._BATCHES) == 0, "an empty inbox", FOLD_LIMIT_SECONDS, 0.1)
+        for sender, calls in zip(load.senders, figures.calls, strict=True):
+            check_stored(self.hub, self._runs[sender.token], case.what, calls * case.size.steps)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return what web, scheduler, keeper and the database server used."""
+        return self.hub.cpu_seconds()
+
+
+def check_stored(hub: Hub, run: str, what: str, count: int) -> None:
+    """Ask the API whether a run has all its lines, or all points of its first key. Raises: RuntimeError."""
+    if what == "lines":
+        found = hub.must("GET", f"{run}/logs?page_size=1")["total"]
+    else:
+        found = hub.must("GET", f"{run}/metrics?key=loss&points=5")["series"]["loss"]["total"]
+    if found != count:
+        raise RuntimeError(f"{run} holds {found} {what}, {count} were acknowledged")
+
+
+def measure_cases(report: Report, target: Target, cases: list[Case], rounds: int, seconds: float) -> None:
+    """Run every case so many times and add its figures."""
+    report.server = target.server
+    for case in cases:
+        seen = [_measure_once(target, case, seconds) for _ in range(rounds)]
+        report.add(case.name, f"{case.what}/s", [one["rate"] for one in seen])
+        for part in list(seen[0])[1:]:
+            unit = "" if part == CLIENT else "ms"
+            report.add_part(part, unit, [one[part] for one in seen])
+
+
+def _measure_once(target: Target, case: Case, seconds: float) -> dict[str, float]:
+    load = target.load(case, seconds)
+    before = target.cpu_seconds()
+    (figures,) = measure_elsewhere(load)
+    answered = target.cpu_seconds()
+    target.finish(load, case, figures)
+    done = target.cpu_seconds()
+    thousands = sum(figures.calls) * case.size.points / 1000
+    costs = {
+        CPU_WEB: answered["web"] - before["web"],
+        CPU_ALL: sum(done.values()) - sum(before.values()),
+    }
+    if done.get("database"):
+        costs[CPU_DATABASE] = done["database"] - before["database"]
+    return {
+        "rate": figures.requests_per_second * case.size.points,
+        "p50": figures.p50_ms,
+        "p99": figures.p99_ms,
+        **{name: 1000 * cost / thousands for name, cost in costs.items()},
+        CLIENT: figures.client_cpu,
+    }
+
+
+def settle(seconds: float = 2.0) -> None:
+    """Let a server that has just started come to rest."""
+    time.sleep(seconds)
