@@ -64,8 +64,8 @@ class Hub:
         finally:
             processes.kill(processes.naming(str(self.data)))
             if not self.is_kept:
-                self.database.drop()
                 shutil.rmtree(self.data, ignore_errors=True)
+                self.database.drop()
 
     # --- Processes --------------------------------------------------------------------------------
     def start(self) -> float:

@@ -29,8 +29,8 @@ _EXIT = {
     "message": "",
     "ended_at_ms": 0,
 }
-CPU_WEB = "server CPU for 1,000, up to the last answer, web alone"
-CPU_ALL = "server CPU for 1,000, until all is folded, everything"
+CPU_WEB = "server CPU a 1,000, up to the last answer, web alone"
+CPU_ALL = "server CPU a 1,000, until all is folded, everything"
 CPU_DATABASE = "of it the database server"
 CLIENT = "client, share of a core"
 
