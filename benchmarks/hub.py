@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "benchmarks" / "recipes"
 START_LIMIT_SECONDS = 120.0
 STOP_LIMIT_SECONDS = 30.0
+BUSY_WAIT_SECONDS, BUSY_LIMIT_SECONDS = 0.5, 30.0  # after a 503
 POLL_SECONDS = 0.005  # a start or a first line is seen at most this much too late
 Found = TypeVar("Found")
 
@@ -199,8 +200,12 @@ class Hub:
         return answer.status, json.loads(raw) if is_json else raw.decode(errors="replace")
 
     def must(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
-        """Make one request that has to succeed; return the parsed answer. Raises: RuntimeError."""
+        """Make one request that has to succeed, again while the hub is busy. Returns the answer; raises: RuntimeError."""
+        deadline = time.monotonic() + BUSY_LIMIT_SECONDS
         status, answer = self.call(method, path, body, token=token)
+        while status == http.client.SERVICE_UNAVAILABLE and time.monotonic() < deadline:
+            time.sleep(BUSY_WAIT_SECONDS)
+            status, answer = self.call(method, path, body, token=token)
         if status >= http.client.BAD_REQUEST:
             raise RuntimeError(f"{method} {path}: {status} {answer}")
         return answer

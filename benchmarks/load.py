@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import resource
 import socket
 import subprocess
 import sys
@@ -94,7 +93,7 @@ def measure(load: Load) -> Figures:
     variants = [text.encode() for text in bodies.variants(load.shape, load.size)] if load.shape else []
     connections = [Connection(load, sender, variants) for sender in load.senders]
     threads = [threading.Thread(target=connection.loop) for connection in connections]
-    started, cpu = time.perf_counter(), _own_cpu_seconds()
+    started, cpu = time.perf_counter(), time.process_time()
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -108,13 +107,8 @@ def measure(load: Load) -> Figures:
         p50_ms=1000 * quantile(times, 0.5),
         p99_ms=1000 * quantile(times, 0.99),
         calls=[len(connection.times) + 1 for connection in connections],
-        client_cpu=(_own_cpu_seconds() - cpu) / seconds,
+        client_cpu=(time.process_time() - cpu) / seconds,
     )
-
-
-def _own_cpu_seconds() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def request_bytes(load: Load, sender: Sender, body: bytes | None) -> bytes:
@@ -130,11 +124,16 @@ def request_bytes(load: Load, sender: Sender, body: bytes | None) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+class Busy(ValueError):
+    """The server asks to send the same again later."""
+
+
 class Connection:
     """One kept connection and the seconds that each of its requests took."""
 
     def __init__(self, load: Load, sender: Sender, variants: list[bytes]) -> None:
         self._load = load
+        self._sender = sender
         plain = [load.body.encode()] if load.body else [None]
         self._requests = [request_bytes(load, sender, body) for body in variants or plain]
         self._expect = load.expect.encode()
@@ -164,12 +163,18 @@ class Connection:
 
     def ask(self, link: socket.socket) -> None:
         """Make the next request and read its answer. Raises: ValueError when it is not as it must be."""
-        link.sendall(self._next_request())
+        self.exchange(link, self.next_request())
+
+    def exchange(self, link: socket.socket, request: bytes) -> None:
+        """Send a request and read its answer. Raises: ValueError when it is not as it must be, Busy for a 503."""
+        link.sendall(request)
         head, body = self._answer(link)
         if not head.startswith(b"HTTP/1.1 200") or self._expect not in body:
-            raise ValueError(f"{head.partition(b' ')[2][:40]!r} {body[:300]!r}")
+            kind = Busy if head.startswith(b"HTTP/1.1 503") else ValueError
+            raise kind(f"{head.partition(b' ')[2][:40]!r} {body[:300]!r}")
 
-    def _next_request(self) -> bytes:
+    def next_request(self) -> bytes:
+        """Return the next request, with its numbers in place of the marks."""
         number = self._number
         self._number = number + 1
         request = self._requests[number % len(self._requests)]

@@ -57,7 +57,13 @@ def make_lines(*, count: int) -> dict[str, Any]:
     end_run(attempt.run)
     settle()
     size = used_bytes(_LINES) - before
-    return {"run": path_of(attempt.run), "count": count, "bytes": size}
+    return {
+        "run": path_of(attempt.run),
+        "count": count,
+        "bytes": size,
+        "first_time_us": FIRST_TIME_US,
+        "line_step_us": LINE_STEP_US,
+    }
 
 
 def _level(index: int) -> int:
