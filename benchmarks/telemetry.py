@@ -1,4 +1,4 @@
-"""Measures telemetry at scale: `make bench-telemetry`. Fills databases, starts hubs and peers, prints figures and ratios.
+"""Measures telemetry at scale: `make bench-telemetry`. Fills databases, starts hubs and peers, compares.
 
 Without PARTs all are measured: start, ingest, logs, charts, lists, soak. SQLite always; PostgreSQL too when
 DATABASE_URL names a server. What it made is removed at the end; with --data the filled databases stay and are used
@@ -149,7 +149,7 @@ def measure_trackio(report: Report, plan: Plan) -> None:
 
 
 def measure(report: Report, plans: list[Plan], *, with_peers: bool) -> None:
-    """Measure every plan, ours and theirs one after the other, and compare."""
+    """Measure every plan, ours and theirs one after the other."""
     if any(plan.kind == databases.POSTGRES for plan in plans):
         report.machine["postgresql"] = databases.server_facts()
     for plan in plans:
@@ -161,7 +161,6 @@ def measure(report: Report, plans: list[Plan], *, with_peers: bool) -> None:
             if plan.kind == databases.SQLITE:
                 say("trackio")
                 measure_trackio(report, plan)
-    add_ratios(report)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -192,6 +191,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         measure(report, plans, with_peers=not options.no_peers)
     finally:
+        add_ratios(report)
         print(report.table())
         if options.json:
             options.json.write_text(json.dumps(report.as_json(), indent=1) + "\n", encoding="utf-8")
