@@ -200,7 +200,7 @@ class Hub:
         return answer.status, json.loads(raw) if is_json else raw.decode(errors="replace")
 
     def must(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
-        """Make one request that has to succeed, again while the hub is busy; return its answer. Raises: RuntimeError."""
+        """Make a request that has to succeed, again while the hub is busy; return its answer. Raises: RuntimeError."""
         deadline = time.monotonic() + BUSY_LIMIT_SECONDS
         status, answer = self.call(method, path, body, token=token)
         while status == http.client.SERVICE_UNAVAILABLE and time.monotonic() < deadline:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Any
-
-from django.utils import timezone
 
 from benchmarks.bodies import line_tail, line_text
 from benchmarks.fill.database import hurry, settle, used_bytes
@@ -21,6 +20,8 @@ _AT_ONCE = 10_000  # lines or points of a batch, the most that a call may bring
 _FOLD_EVERY = 10  # batches: as much as one step of folding takes
 _TAILS = 4096  # endings of lines; a chunk of 1,000 lines never holds one twice
 _LINES, _POINTS = "runs_logchunk", "runs_metricchunk"  # the tables that hold them
+_LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)  # so that lists begin with other runs
+_LEAST_LOSS = 6.0  # above that of the many runs, so that ordered lists begin with those
 FIRST_TIME_US = 1_764_000_000_000_000
 LINE_STEP_US = 1000
 POINT_STEP_MS = 100
@@ -28,7 +29,8 @@ POINT_STEP_MS = 100
 
 def _begin(name: str) -> Attempt:
     hurry()
-    run = new_run(project("long runs"), name, status=Status.RUNNING, started_at=timezone.now())
+    moments = dict.fromkeys(["created_at", "queued_at", "started_at"], _LONG_AGO)
+    run = new_run(project("long runs"), name, status=Status.RUNNING, **moments)
     run.save(force_insert=True)
     TelemetryCounter.objects.create(run=run)
     attempt = live_attempt(run)
@@ -80,7 +82,7 @@ def make_points(*, count: int) -> dict[str, Any]:
         columns = {
             "step": steps,
             "time": [first_ms + step * POINT_STEP_MS for step in steps],
-            "value": [4 * math.exp(-3 * step / count) + rng.gauss(0.0, 0.05) for step in steps],
+            "value": [_LEAST_LOSS + 4 * math.exp(-3 * step / count) + rng.gauss(0.0, 0.05) for step in steps],
         }
         append_metrics(attempt=attempt, sequence=sequence, columns={"loss": columns})
         if sequence % _FOLD_EVERY == 0:
