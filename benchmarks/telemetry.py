@@ -44,7 +44,7 @@ class Scale:
 
 
 FULL = Scale()
-SMALL = Scale((1_000, 20_000), (100_000,), 500, 50, 10, 5, starts=1, rounds=1, seconds=0.3, requests=10)
+SMALL = Scale((1_000, 20_000), (100_000,), 1_000, 50, 10, 5, starts=1, rounds=1, seconds=0.3, requests=10)
 
 
 @dataclass(frozen=True)
