@@ -67,6 +67,10 @@ schema: $(VENV)/installed-dev ## the OpenAPI document is valid and without a war
 bench: $(VENV)/installed-dev ## measure start, memory, latencies and requests per second
 	@$(BIN)/python -m benchmarks.main
 
+.PHONY: bench-telemetry
+bench-telemetry: $(VENV)/installed-dev ## measure logs, metrics and lists at full size beside MLflow and trackio; ARGS="ingest --no-peers" measures a part
+	@$(BIN)/python -m benchmarks.telemetry $(ARGS)
+
 .PHONY: clean
 clean: ## remove the virtual environment and caches; var/ stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

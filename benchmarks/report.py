@@ -43,9 +43,9 @@ class Result:
 
     def row(self) -> tuple[str, str, str, str]:
         """Return name, median, spread and verdict as texts."""
-        spread = f"{_short(min(self.samples))} – {_short(max(self.samples))} ({len(self.samples)})"
+        spread = f"{short(min(self.samples))} – {short(max(self.samples))} ({len(self.samples)})"
         name = f"  {self.name}" if self.is_part else self.name
-        return name, f"{_short(self.median)} {self.unit}", spread, self.verdict
+        return name, f"{short(self.median)} {self.unit}", spread, self.verdict
 
     def as_json(self) -> dict[str, Any]:
         """Return the figure as plain JSON."""
@@ -126,5 +126,6 @@ class Report:
         return {"machine": self.machine, "results": [result.as_json() for result in self.results]}
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a number with about three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
