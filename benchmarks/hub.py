@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "benchmarks" / "recipes"
 START_LIMIT_SECONDS = 120.0
 STOP_LIMIT_SECONDS = 30.0
+IDLE_LIMIT_SECONDS = 30.0  # then a connection is made anew; the server closes idle ones after 75 s
 BUSY_WAIT_SECONDS, BUSY_LIMIT_SECONDS = 0.5, 30.0  # after a 503
 POLL_SECONDS = 0.005  # a start or a first line is seen at most this much too late
 Found = TypeVar("Found")
@@ -52,6 +53,7 @@ class Hub:
         self.port = free_port()
         self._keeper: subprocess.Popen[bytes] | None = None
         self._connection: http.client.HTTPConnection | None = None
+        self._called_at = 0.0
         self.token = ""
 
     def __enter__(self) -> Self:
@@ -186,6 +188,9 @@ class Hub:
         token: str | None = None,
     ) -> tuple[int, Any]:
         """Make one request on the kept connection; return the status and the parsed answer."""
+        if time.monotonic() - self._called_at > IDLE_LIMIT_SECONDS:
+            self._close()
+        self._called_at = time.monotonic()
         if self._connection is None:
             self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         bearer = self.token if token is None else token
