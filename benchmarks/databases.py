@@ -103,4 +103,4 @@ class Database:
 
 def _on_server(statement: str, name: str) -> None:
     with psycopg.connect(server_url(), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statement).format(sql.Identifier(name)))

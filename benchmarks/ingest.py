@@ -57,19 +57,23 @@ class Case:
         return f"{self.size.points:,} {one} a call{self.label}, {many}"
 
 
-class Target(Protocol):
-    """A server that takes the calls of cases."""
+class Server(Protocol):
+    """A server whose processes are watched."""
 
     server: str
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Return the processor time used so far, by part of the server."""
+
+
+class Target(Server, Protocol):
+    """A server that takes the calls of cases."""
 
     def load(self, case: Case, seconds: float) -> Load:
         """Return what to send, from runs that have reported nothing yet."""
 
     def finish(self, load: Load, case: Case, figures: Figures) -> None:
         """Wait until all deferred work is done and check that all is there. Raises: RuntimeError, TimeoutError."""
-
-    def cpu_seconds(self) -> dict[str, float]:
-        """Return the processor time used so far, by part of the server."""
 
 
 def cases_of(shape: str, size: Size, label: str = "", **more: Any) -> list[Case]:
@@ -146,7 +150,7 @@ def measure_cases(report: Report, target: Target, cases: list[Case], rounds: int
             report.add_part(part, unit, [one[part] for one in seen])
 
 
-def wait_until_idle(target: Target) -> None:
+def wait_until_idle(target: Server) -> None:
     """Wait until a server that has just started uses less than a tenth of a core, but not for ever."""
     deadline = time.monotonic() + IDLE_LIMIT_SECONDS
     used, before = math.inf, sum(target.cpu_seconds().values())

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 
 def main() -> None:
@@ -16,7 +18,7 @@ def main() -> None:
     # Models can only be imported once Django is set up.
     from benchmarks.fill import rows, telemetry
 
-    fillers = {
+    fillers: dict[str, Callable[..., Any]] = {
         "attempts": rows.make_attempts,
         "runs": rows.make_runs,
         "lines": telemetry.make_lines,

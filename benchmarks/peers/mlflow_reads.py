@@ -29,10 +29,11 @@ _SEARCHES: dict[str, dict[str, Any]] = {
 def prepare(server: Mlflow, *, runs: int, metrics: int, points: Sequence[int]) -> dict[str, str]:
     """Start the server, so that it makes its tables, and fill them; returns the runs of the long series."""
     server.start()
-    sizes = {"runs": runs, "metrics": metrics, "points": list(points)}
-    return noted(  # type: ignore[no-any-return]  # JSON
-        server.data, f"{server.server} {json.dumps(sizes)}", lambda: fill_mlflow(server.database, **sizes)
+    name = f"{server.server} {json.dumps({'runs': runs, 'metrics': metrics, 'points': list(points)})}"
+    made: dict[str, str] = noted(
+        server.data, name, lambda: fill_mlflow(server.database, runs=runs, metrics=metrics, points=points)
     )
+    return made
 
 
 def measure_charts(report: Report, server: Mlflow, long_runs: dict[str, str], rounds: int) -> None:
