@@ -11,7 +11,7 @@ PACKAGES := trainhub projects runs artifacts runner recipes tests benchmarks man
 # --- Use ------------------------------------------------------------------------------------------
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 	@echo
 	@echo "Settings: TRAINHUB_PORT (8000), TRAINHUB_DATA (var/); docs/operations.md has all of them."
 
@@ -66,6 +66,10 @@ schema: $(VENV)/installed-dev ## the OpenAPI document is valid and without a war
 .PHONY: bench
 bench: $(VENV)/installed-dev ## measure start, memory, latencies and requests per second
 	@$(BIN)/python -m benchmarks.main
+
+.PHONY: bench-telemetry
+bench-telemetry: $(VENV)/installed-dev ## measure telemetry at full size, beside MLflow and trackio; ARGS="--help" tells the parts
+	@$(BIN)/python -m benchmarks.telemetry $(ARGS)
 
 .PHONY: clean
 clean: ## remove the virtual environment and caches; var/ stays

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hub import Hub, wait_for
-from benchmarks.load import Load, measure_elsewhere
+from benchmarks.load import Load, Sender, measure_elsewhere
 from benchmarks.report import Report
 
 FIRST_STARTS = 3
@@ -47,14 +47,14 @@ def measure_second_starts(report: Report, hub: Hub) -> None:
     for _ in range(SECOND_STARTS):
         hub.stop()
         second.append(hub.start())
-    report.add("start to first 200", "s", second, below=3)
+    report.add("start to first 200", "s", second, at_most=3)
 
 
-def measure_memory(report: Report, hub: Hub, when: str, below: float | None = None) -> None:
+def measure_memory(report: Report, hub: Hub, when: str, at_most: float | None = None) -> None:
     """Proportional set size of keeper, web and scheduler."""
     time.sleep(IDLE_SECONDS)
     parts = hub.memory_mb()
-    report.add(f"memory {when} (PSS)", "MB", [parts.pop("all")], below=below)
+    report.add(f"memory {when} (PSS)", "MB", [parts.pop("all")], at_most=at_most)
     for name, size in parts.items():
         report.add_part(name, "MB", [size])
 
@@ -68,8 +68,8 @@ def measure_runs(report: Report, hub: Hub, project: str) -> str:
         wait_for(lambda: hub.must("GET", path)["progress"] > 0, "a step of tiny-gpt")  # noqa: B023 - called at once
         time.sleep(TRAIN_SECONDS)
         cancels.append(cancel_once(hub, path))
-    add_parts(report, "tiny-gpt: POST to first log line in GET logs", launches, below=1)
-    add_parts(report, "tiny-gpt: cancel to cancelled with verified checkpoint", cancels, below=2)
+    add_parts(report, "tiny-gpt: POST to first log line in GET logs", launches, at_most=1)
+    add_parts(report, "tiny-gpt: cancel to cancelled with verified checkpoint", cancels, at_most=2)
     return path
 
 
@@ -123,9 +123,9 @@ def _stages(asked: float, marks: dict[str, str], seen: float, last: str) -> dict
     return times
 
 
-def add_parts(report: Report, name: str, samples: list[dict[str, float]], below: float) -> None:
+def add_parts(report: Report, name: str, samples: list[dict[str, float]], at_most: float) -> None:
     """Add a figure and its stages."""
-    report.add(name, "s", [sample[""] for sample in samples], below=below)
+    report.add(name, "s", [sample[""] for sample in samples], at_most=at_most)
     for stage in list(samples[0])[1:]:
         report.add_part(stage, "s", [sample[stage] for sample in samples])
 
@@ -134,8 +134,8 @@ def measure_requests(report: Report, hub: Hub, paths: dict[str, str]) -> None:
     """Requests per second and times of single requests, on kept connections."""
     for name, path in paths.items():
         for connections in CONNECTIONS:
-            load = Load(hub.port, path, hub.token, connections, LOAD_SECONDS)
-            figures = [measure_elsewhere(load) for _ in range(LOAD_ROUNDS)]
+            load = Load(hub.port, path, [Sender(hub.token)] * connections, LOAD_SECONDS)
+            figures = measure_elsewhere(*[load] * LOAD_ROUNDS)
             many = "connection" if connections == 1 else "connections"
             report.add(f"{name}, {connections} {many}", "/s", [found.requests_per_second for found in figures])
             report.add_part("p50", "ms", [found.p50_ms for found in figures])
@@ -163,7 +163,7 @@ def run(report: Report) -> None:
     measure_starts(report)
     with Hub() as hub:
         measure_second_starts(report, hub)
-        measure_memory(report, hub, "idle after a start", below=250)
+        measure_memory(report, hub, "idle after a start", at_most=250)
         project = make_projects(hub)
         _say("launching and cancelling tiny-gpt")
         last_run = measure_runs(report, hub, project)

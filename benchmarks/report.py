@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import sqlite3
 import statistics
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from typing import Any
 
 @dataclass
 class Result:
-    """One figure: all its samples in `unit`. `below` is the aim, None where there is none."""
+    """One figure: all its samples in `unit`, of a `server` when several are measured.
+
+    `at_most` and `at_least` are the aim, None where there is none.
+    """
 
     name: str
     unit: str
     samples: list[float]
-    below: float | None = None
+    server: str = ""
+    at_most: float | None = None
+    at_least: float | None = None
     is_part: bool = False  # of the figure above it
 
     @property
@@ -29,26 +35,21 @@ class Result:
     @property
     def verdict(self) -> str:
         """Whether the median meets the aim; empty without an aim."""
-        if self.below is None:
-            return ""
-        return f"< {self.below:g}: {'met' if self.median < self.below else 'MISSED'}"
+        if self.at_most is not None:
+            return f"≤ {self.at_most:,g}: {'met' if self.median <= self.at_most else 'MISSED'}"
+        if self.at_least is not None:
+            return f"≥ {self.at_least:,g}: {'met' if self.median >= self.at_least else 'MISSED'}"
+        return ""
 
     def row(self) -> tuple[str, str, str, str]:
         """Return name, median, spread and verdict as texts."""
-        spread = f"{_short(min(self.samples))} – {_short(max(self.samples))} ({len(self.samples)})"
+        spread = f"{short(min(self.samples))} – {short(max(self.samples))} ({len(self.samples)})"
         name = f"  {self.name}" if self.is_part else self.name
-        return name, f"{_short(self.median)} {self.unit}", spread, self.verdict
+        return name, f"{short(self.median)} {self.unit}", spread, self.verdict
 
     def as_json(self) -> dict[str, Any]:
         """Return the figure as plain JSON."""
-        return {
-            "name": self.name,
-            "unit": self.unit,
-            "median": self.median,
-            "samples": self.samples,
-            "below": self.below,
-            "is_part": self.is_part,
-        }
+        return {**asdict(self), "median": self.median, "verdict": self.verdict}
 
 
 def describe_machine() -> dict[str, Any]:
@@ -59,33 +60,63 @@ def describe_machine() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "cores": len(os.sched_getaffinity(0)),
+        "cpu": _cpu_model(),
         "memory_gb": round(memory_kib * 1024 / 1e9, 1),
         "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
         "linux": platform.release(),
         "load": round(os.getloadavg()[0], 1),
     }
 
 
+def _cpu_model() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
 @dataclass
 class Report:
-    """All figures of one benchmark, and the machine they were seen on."""
+    """All figures of one benchmark, and the machine they were seen on. `server` is whose figures are added."""
 
     machine: dict[str, Any] = field(default_factory=describe_machine)
     results: list[Result] = field(default_factory=list)
+    server: str = ""
 
-    def add(self, name: str, unit: str, samples: list[float], below: float | None = None) -> None:
+    def add(
+        self,
+        name: str,
+        unit: str,
+        samples: list[float],
+        *,
+        at_most: float | None = None,
+        at_least: float | None = None,
+    ) -> None:
         """Add a figure."""
-        self.results.append(Result(name, unit, samples, below))
+        self.results.append(Result(name, unit, samples, self.server, at_most, at_least))
 
     def add_part(self, name: str, unit: str, samples: list[float]) -> None:
         """Add a part of the figure added last."""
-        self.results.append(Result(name, unit, samples, is_part=True))
+        self.results.append(Result(name, unit, samples, self.server, is_part=True))
+
+    def samples(self, server: str, name: str, part: str = "") -> list[float]:
+        """Return the samples of a figure, or of one of its parts; empty when it was not measured."""
+        above = ""
+        for result in self.results:
+            above = above if result.is_part else result.name
+            if (result.server, above, result.name if result.is_part else "") == (server, name, part):
+                return result.samples
+        return []
 
     def table(self) -> str:
-        """Return the report as text."""
-        head = ("", "median", "lowest – highest (samples)", "aim")
-        rows = [head, *(result.row() for result in self.results)]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+        """Return the report as text, the figures of each server below its name."""
+        rows = [("", "median", "lowest – highest (samples)", "aim")]
+        server = ""
+        for result in self.results:
+            if result.server != server:
+                server = result.server
+                rows += [("", "", "", ""), (f"— {server} —", "", "", "")]
+            rows.append(result.row())
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         described = ", ".join(f"{name} {value}" for name, value in self.machine.items())
         return "\n".join([described, "", *lines])
@@ -95,5 +126,6 @@ class Report:
         return {"machine": self.machine, "results": [result.as_json() for result in self.results]}
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Return a number with about three digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
