@@ -269,3 +269,20 @@ def test_page_with_words_is_refused_where_too_many_lines_would_be_looked_at(db, 
         read_page(**page)
 
     assert read_page(**page, wanted=LineFilter.of(levels=["ERROR"])).total == 2
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL plans by the size of tables")
+def test_late_chunks_are_found_by_their_own_index(db):
+    with CaptureQueriesContext(connection) as captured:
+        find_spans_of_a_late_log()
+
+    late = next(query["sql"] for query in captured if "is_late" in query["sql"] and query["sql"].startswith("SELECT"))
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {late}")
+        assert "log_chunk_late" in cursor.fetchall()[0][3]
+
+
+def find_spans_of_a_late_log():
+    attempt = new_attempt()
+    append_lines(attempt=attempt, sequence=1, lines=[line(time) for time in (50, 10, 60)])
+    return find_spans(attempt.run_id, LineFilter.of(start_us=20, end_us=70).times)
