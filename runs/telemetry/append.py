@@ -15,7 +15,7 @@ from runs.telemetry.log_chunks import Lines, columns_of, is_unicode, store_lines
 from runs.telemetry.newest import make_counter
 from runs.telemetry.packing import pack_batch
 from runs.telemetry.points import Columns, Points
-from runs.telemetry.prepared import PreparedUpdate
+from runs.telemetry.prepared import PreparedInsert, PreparedUpdate
 from trainhub.errors import Fenced, SequenceGap
 
 
@@ -122,9 +122,7 @@ def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int
     if not _COUNT_POINTS.execute(run_id=run_id, count=count):
         make_counter(run_id)
         _COUNT_POINTS.execute(run_id=run_id, count=count)
-    MetricBatch.objects.bulk_create(
-        [MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload)]
-    )
+    _INSERT_BATCH.execute(MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload))
 
 
 def _live(attempt: int) -> QuerySet[Attempt]:
@@ -151,6 +149,7 @@ _CLAIMS = {
         ),
     ),
 }
+_INSERT_BATCH = PreparedInsert(MetricBatch)
 _COUNT_POINTS = PreparedUpdate(
     "run_id",
     "count",

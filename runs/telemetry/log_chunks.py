@@ -12,10 +12,14 @@ from runs.models import LogChunk, TelemetryCounter
 from runs.telemetry.line_packing import LineColumns, pack_lines, unpack_lines
 from runs.telemetry.log_tally import Tally, add_lines
 from runs.telemetry.newest import lock_counter
+from runs.telemetry.prepared import PreparedInsert
 
 MAX_CHUNK_LINES = 1000
 MAX_CHUNK_TEXT_BYTES = 128 * 1024  # 1,000 usual lines are one chunk; reading one takes half a millisecond
 MAX_LINE_TIME_US = 253_402_300_799_999_999  # the last µs of the year 9999, the greatest that a datetime can show
+
+
+_INSERT_CHUNK = PreparedInsert(LogChunk)
 
 
 class Lines(NamedTuple):
@@ -97,7 +101,6 @@ def _fill_up(counter: TelemetryCounter, added: LineColumns, text_bytes: int) -> 
 
 def _add_chunks(counter: TelemetryCounter, lines: LineColumns, sizes: Sequence[int]) -> LogChunk:
     """Store the lines as new chunks and return the last of them."""
-    chunks: list[LogChunk] = []
     greatest, tally = counter.log_last_time, counter.log_tally
     for start, stop in _cut(sizes):
         part = lines.part(start, stop)
@@ -109,9 +112,8 @@ def _add_chunks(counter: TelemetryCounter, lines: LineColumns, sizes: Sequence[i
         tally = add_lines(tally, part)
         greatest = max(greatest, *part.times)
         _describe(chunk, part, tally=tally, greatest=greatest, text_bytes=sizes[stop] - sizes[start])
-        chunks.append(chunk)
-    LogChunk.objects.bulk_create(chunks)
-    return chunks[-1]
+        _INSERT_CHUNK.execute(chunk)
+    return chunk
 
 
 def _describe(chunk: LogChunk, lines: LineColumns, *, tally: Tally, greatest: int, text_bytes: int) -> None:

@@ -79,3 +79,25 @@ def test_page_behind_the_last_one_says_so(browse, place, editor):
 
     assert answer.status_code == 200
     assert "No line fits." in text_of(answer)
+
+
+def test_words_in_a_very_long_log_are_looked_for_step_by_step(browse, place, editor, monkeypatch):
+    monkeypatch.setattr("runs.telemetry.log_pages.MAX_SCANNED_LINES", 100)
+    browser = browse()
+
+    first = browser.get(place, {"contains": "line", "page_size": "2"})
+    second = browser.get(place, {"contains": "line", "page_size": "2", "after": "2"})
+
+    assert shown(first) == ["line 0.", "line 1."]
+    assert "Looked at 2 of 120 lines" in text_of(first)
+    assert 'href="?contains=line&amp;page_size=2&amp;after=2"' in text_of(first)
+    assert shown(second) == ["line 2.", "line 3."]
+
+
+def test_the_last_step_says_that_it_was_the_last(browse, place, editor, monkeypatch):
+    monkeypatch.setattr("runs.telemetry.log_pages.MAX_SCANNED_LINES", 100)
+
+    answer = browse().get(place, {"contains": "line 119."})
+
+    assert shown(answer) == ["line 119."]
+    assert "That was all." in text_of(answer)

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
-_POLL_SECONDS = 0.001
+_POLL_SECONDS = 0.0002
 _locks_guard = threading.Lock()
 _thread_locks: dict[str, threading.Lock] = {}
 

@@ -146,7 +146,7 @@ class MetricModel:
     def crash(self, batch):
         columns = as_columns([*batch, ("lost", 0, 0, 0.0)])
         with (
-            mock.patch("runs.telemetry.append.MetricBatch.objects.bulk_create", side_effect=Crash),
+            mock.patch("runs.telemetry.append._INSERT_BATCH.execute", side_effect=Crash),
             pytest.raises(Crash),
         ):
             append_metrics(attempt=self.attempt, sequence=self.sequence + 1, columns=columns)
