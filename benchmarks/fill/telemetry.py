@@ -15,11 +15,12 @@ from runs.lifecycle import Status
 from runs.models import Attempt, TelemetryCounter
 from runs.telemetry.append import append_lines, append_metrics
 from runs.telemetry.fold import fold_run
+from runs.telemetry.log_chunks import Lines
 
 _AT_ONCE = 10_000  # lines or points of a batch, the most that a call may bring
 _FOLD_EVERY = 10  # batches: as much as one step of folding takes
 _TAILS = 4096  # endings of lines; a chunk of 1,000 lines never holds one twice
-_LINES, _POINTS = "runs_logchunk", "runs_metricchunk"  # the tables that hold them
+_LINES, _POINTS = ("runs_logchunk",), ("runs_metricchunk", "runs_metricsection")  # the tables that hold them
 _LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)  # so that lists begin with other runs
 _LEAST_LOSS = 6.0  # above that of the many runs, so that ordered lists begin with those
 FIRST_TIME_US = 1_764_000_000_000_000
@@ -44,21 +45,27 @@ def _batches(count: int) -> Iterator[tuple[int, Sequence[int]]]:
         yield sequence, range(start, min(start + _AT_ONCE, count))
 
 
+def _used(tables: Sequence[str]) -> int:
+    return sum(map(used_bytes, tables))
+
+
 def make_lines(*, count: int) -> dict[str, Any]:
     """Make a run with so many lines, a millisecond apart; `bytes` is what they take on disk, indexes included."""
     attempt, rng = _begin(f"{count} lines"), random.Random(3)
     tails = [line_tail(rng) for _ in range(_TAILS)]
     settle()
-    before = used_bytes(_LINES)
+    before = _used(_LINES)
     for sequence, indexes in _batches(count):
-        lines = [
-            (FIRST_TIME_US + index * LINE_STEP_US, _level(index), 0, line_text(f"{index:010d}", tails[index % _TAILS]))
-            for index in indexes
-        ]
+        lines = Lines(
+            [FIRST_TIME_US + index * LINE_STEP_US for index in indexes],
+            [_level(index) for index in indexes],
+            [0] * len(indexes),
+            [line_text(f"{index:010d}", tails[index % _TAILS]) for index in indexes],
+        )
         append_lines(attempt=attempt, sequence=sequence, lines=lines)
     end_run(attempt.run)
     settle()
-    size = used_bytes(_LINES) - before
+    size = _used(_LINES) - before
     return {
         "run": path_of(attempt.run),
         "count": count,
@@ -76,7 +83,7 @@ def make_points(*, count: int) -> dict[str, Any]:
     """Make a run with so many points of `loss`, folded; steps count from 0. `bytes` as of `make_lines`."""
     attempt, rng = _begin(f"{count} points"), random.Random(5)
     settle()
-    before = used_bytes(_POINTS)
+    before = _used(_POINTS)
     first_ms = FIRST_TIME_US // 1000
     for sequence, steps in _batches(count):
         columns = {
@@ -90,5 +97,5 @@ def make_points(*, count: int) -> dict[str, Any]:
     fold_run(run_id=attempt.run_id, everything=True)
     end_run(attempt.run)
     settle()
-    size = used_bytes(_POINTS) - before
+    size = _used(_POINTS) - before
     return {"run": path_of(attempt.run), "count": count, "bytes": size}

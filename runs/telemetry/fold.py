@@ -148,7 +148,7 @@ def _open_chunks(run_id: int, groups: dict[tuple[str, int], list[Points]]) -> It
 def _apply(run_id: int, step: _Step, now: datetime) -> None:
     with transaction.atomic():
         counter = lock_counter(run_id)
-        merge_batches(counter, now=now, upto=step.batch_ids[-1])
+        merge_batches([counter], now=now, upto=step.batch_ids[-1])
         if _delete(MetricBatch.objects.all(), step.batch_ids) != len(step.batch_ids):
             raise _OvertakenError
         if _delete(MetricChunk.objects.all(), step.replaced_ids) != len(step.replaced_ids):

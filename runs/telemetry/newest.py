@@ -6,16 +6,16 @@ Merging a batch twice changes nothing, so only speed depends on knowing which ba
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from runs.models import MetricBatch, RunMetric, TelemetryCounter
-from runs.telemetry.packing import KeySummary, summarize_batch
+from runs.telemetry.packing import KeySummary, Payload, summarize_batch
 from runs.telemetry.points import rank
 
 REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; oftener costs up to half of the ingest rate
@@ -55,54 +55,81 @@ def runs_to_refresh(*, limit: int, now: datetime | None = None) -> list[int]:
     return list(lagging.order_by(F("newest_at").asc(nulls_first=True)).values_list("run_id", flat=True)[:limit])
 
 
-def refresh_newest(*, run_id: int, now: datetime | None = None) -> None:
-    """Bring the newest values of a run up to date with its inbox, in a transaction of its own."""
+def refresh_newest(*, run_ids: Sequence[int], now: datetime | None = None) -> None:
+    """Bring the newest values of some runs up to date with their inboxes, in one transaction of a few statements."""
     with transaction.atomic():
-        counter = lock_counter(run_id)
-        merge_batches(counter, now=now or timezone.now())
+        counters = [lock_counter(run_id) for run_id in sorted(run_ids)] if len(run_ids) < 2 else _lock(run_ids)
+        merge_batches(counters, now=now or timezone.now())
 
 
-def merge_batches(counter: TelemetryCounter, *, now: datetime, upto: int | None = None) -> None:
+def _lock(run_ids: Sequence[int]) -> list[TelemetryCounter]:
+    """Lock the counters that exist, in an order that two callers share."""
+    return list(TelemetryCounter.objects.select_for_update().filter(run_id__in=run_ids).order_by("run_id"))
+
+
+def merge_batches(counters: Sequence[TelemetryCounter], *, now: datetime, upto: int | None = None) -> None:
     """Take the batches that came since the last time, with ids up to `upto`, into RunMetric.
 
-    The caller holds the lock on `counter`; its columns `newest_…` are written.
+    The caller holds the lock on `counters`; their columns `newest_…` are written.
     """
-    pending = MetricBatch.objects.filter(run_id=counter.run_id, id__gt=counter.newest_batch).order_by("id")
-    if upto is not None:
-        pending = pending.filter(id__lte=upto)
-    batches = list(pending.values_list("id", "attempt_number", "payload", "points")[:_MERGED_AT_ONCE])
-    if not batches:
-        if upto is None:  # nothing waits, whatever the counts say
+    by_run = {counter.run_id: counter for counter in counters}
+    pending = [_Pending(*row) for row in _pending(counters, upto) if row[1] > by_run[row[0]].newest_batch]
+    pending = pending[:_MERGED_AT_ONCE]
+    merge_newest(_summaries(pending))
+    for batch in pending:
+        by_run[batch.run_id].newest_batch = batch.id
+        by_run[batch.run_id].newest_points += batch.points
+    if upto is None and len(pending) < _MERGED_AT_ONCE:
+        for counter in counters:  # nothing waits any more, whatever the counts said
             counter.newest_points = counter.metric_points
-            _note_merged(counter, now)
-        return
-    merge_newest(
-        counter.run_id,
-        (summary for _, number, payload, _ in batches for summary in summarize_batch(payload, number)),
-    )
-    counter.newest_batch = batches[-1][0]
-    counter.newest_points += sum(points for *_, points in batches)
-    _note_merged(counter, now)
+    for counter in counters:
+        counter.newest_at = now
+    TelemetryCounter.objects.bulk_update(counters, ["newest_at", "newest_batch", "newest_points"])
 
 
-def _note_merged(counter: TelemetryCounter, now: datetime) -> None:
-    TelemetryCounter.objects.filter(run_id=counter.run_id).update(
-        newest_at=now, newest_batch=counter.newest_batch, newest_points=counter.newest_points
-    )
+class _Pending(NamedTuple):
+    """A batch that is not in RunMetric yet."""
+
+    run_id: int
+    id: int
+    attempt: int
+    points: int
 
 
-def merge_newest(run_id: int, summaries: Iterable[KeySummary]) -> None:
-    """Write the newest of `summaries` and of what RunMetric holds. The caller holds the lock on the counter."""
-    merged: dict[str, KeySummary] = {}
-    for summary in summaries:
-        _merge_into(merged, summary)
-    before = {row.key: row for row in _rows(run_id, list(merged))}
-    for row in before.values():
-        _merge_into(merged, _summary_of(row))
+def _pending(counters: Sequence[TelemetryCounter], upto: int | None) -> QuerySet[Any, Any]:
+    """Return run, id, attempt and points of batches behind the oldest mark of the runs, without what is in them."""
+    mark = min((counter.newest_batch for counter in counters), default=0)
+    rows = MetricBatch.objects.filter(run_id__in=[counter.run_id for counter in counters], id__gt=mark)
+    rows = rows if upto is None else rows.filter(id__lte=upto)
+    return rows.order_by("id").values_list("run_id", "id", "attempt_number", "points")
+
+
+def _summaries(pending: Sequence[_Pending]) -> dict[int, list[KeySummary]]:
+    """Return the summaries of some batches by run, in the order the batches came."""
+    payloads: dict[int, Payload] = {}
+    for some in in_slices([batch.id for batch in pending]):
+        payloads.update(MetricBatch.objects.filter(id__in=some).values_list("id", "payload"))
+    found: dict[int, list[KeySummary]] = {}
+    for batch in pending:
+        found.setdefault(batch.run_id, []).extend(summarize_batch(payloads[batch.id], batch.attempt))
+    return found
+
+
+def merge_newest(summaries: Mapping[int, Iterable[KeySummary]]) -> None:
+    """Write the newest of what is given by run and of what RunMetric holds. The caller holds the counters' locks."""
+    merged: dict[int, dict[str, KeySummary]] = {}
+    for run_id, some in summaries.items():
+        for summary in some:
+            _merge_into(merged.setdefault(run_id, {}), summary)
+    before = {(row.run_id, row.key): row for row in _rows(merged)}
+    for (run_id, key), row in before.items():
+        if key in merged[run_id]:
+            _merge_into(merged[run_id], _summary_of(row))
     changed = [
         _row_of(run_id, summary)
-        for key, summary in merged.items()
-        if key not in before or _summary_of(before[key]) != summary
+        for run_id, newest in merged.items()
+        for key, summary in newest.items()
+        if (run_id, key) not in before or _summary_of(before[run_id, key]) != summary
     ]
     RunMetric.objects.bulk_create(
         changed,
@@ -129,9 +156,10 @@ def _merge_into(merged: dict[str, KeySummary], summary: KeySummary) -> None:
     )
 
 
-def _rows(run_id: int, keys: list[str]) -> Iterator[RunMetric]:
+def _rows(merged: Mapping[int, Mapping[str, KeySummary]]) -> Iterator[RunMetric]:
+    keys = sorted({key for newest in merged.values() for key in newest})
     for some in in_slices(keys):
-        yield from RunMetric.objects.filter(run_id=run_id, key__in=some)
+        yield from RunMetric.objects.filter(run_id__in=list(merged), key__in=some)
 
 
 def in_slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

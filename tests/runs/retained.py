@@ -29,7 +29,7 @@ def live_run(project: Project, *, lines: int = 3, points: int = 4, **values: Any
     column = list(range(points))
     loss = {"step": column, "time": column, "value": [float(n) for n in column]}
     append_metrics(attempt=attempt, sequence=1, columns={"loss": loss} if points else {})
-    refresh_newest(run_id=attempt.run_id)
+    refresh_newest(run_ids=[attempt.run_id])
     return fresh(attempt.run)
 
 

@@ -62,7 +62,7 @@ def append_lines(*, attempt, sequence, lines):
 def show_metrics(*, attempt, columns, sequence=1):
     """Points in one ingest call, and the newest values brought up to date as the scheduler does it."""
     append.append_metrics(attempt=attempt, sequence=sequence, columns=columns)
-    refresh_newest(run_id=attempt.run_id)
+    refresh_newest(run_ids=[attempt.run_id])
 
 
 def columns(*points):

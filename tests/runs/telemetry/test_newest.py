@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from unittest import mock
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from runs.models import RunMetric, TelemetryCounter
 from runs.telemetry.append import append_metrics
@@ -33,8 +35,7 @@ def send(attempt, sequence, *points, now=NOON):
 
 def refresh(now):
     due = runs_to_refresh(limit=10, now=now)
-    for run_id in due:
-        refresh_newest(run_id=run_id, now=now)
+    refresh_newest(run_ids=due, now=now)
     return due
 
 
@@ -174,3 +175,32 @@ def test_other_runs_are_left_alone():
     send(other, 1, (2, 2, 2.0))
 
     assert newest(one) == (1, 1, 1.0, "")
+
+
+def test_many_runs_are_brought_up_to_date_in_as_many_queries_as_two():
+    few, many = [new_attempt() for _ in range(2)], [new_attempt() for _ in range(12)]
+
+    assert queries_of_a_refresh(few) == queries_of_a_refresh(many)
+    assert [newest(attempt)[0] for attempt in many] == list(range(12))
+
+
+def queries_of_a_refresh(attempts):
+    for step, attempt in enumerate(attempts):
+        append_metrics(
+            attempt=attempt, sequence=1, columns={f"m{step}": columns((1, 1, 1.0)), "loss": columns((step, 1, 1.0))}
+        )
+    with CaptureQueriesContext(connection) as captured:
+        refresh_newest(run_ids=[attempt.run_id for attempt in attempts], now=NOON)
+    return len(captured)
+
+
+def test_a_run_that_is_up_to_date_is_not_read_again_for_one_that_lags_behind():
+    ahead, behind = new_attempt(), new_attempt()
+    send(ahead, 1, (5, 1, 1.0), now=at(0))
+    append_metrics(attempt=behind, sequence=1, columns={"loss": columns((1, 1, 1.0))})
+    RunMetric.objects.filter(run=ahead.run).delete()
+
+    refresh_newest(run_ids=[ahead.run_id, behind.run_id], now=at(5))
+
+    assert newest(behind) == (1, 1, 1.0, "")
+    assert not RunMetric.objects.filter(run=ahead.run).exists()
