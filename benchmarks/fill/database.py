@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
@@ -31,11 +31,11 @@ def settle() -> None:
         cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)" if kind() == SQLITE else "VACUUM ANALYZE")
 
 
-def used_bytes(table: str) -> int:
-    """Return what lies on disk: of a SQLite file all used pages, on PostgreSQL the table with its indexes."""
+def used_bytes(tables: Sequence[str]) -> int:
+    """Return what lies on disk: of a SQLite file all used pages, on PostgreSQL the tables with their indexes."""
     if kind() == SQLITE:
         return (_number("PRAGMA page_count") - _number("PRAGMA freelist_count")) * _number("PRAGMA page_size")
-    return _number("SELECT pg_total_relation_size(%s::regclass)", table)
+    return sum(_number("SELECT pg_total_relation_size(%s::regclass)", table) for table in tables)
 
 
 def _number(query: str, *parameters: str) -> int:

@@ -45,16 +45,12 @@ def _batches(count: int) -> Iterator[tuple[int, Sequence[int]]]:
         yield sequence, range(start, min(start + _AT_ONCE, count))
 
 
-def _used(tables: Sequence[str]) -> int:
-    return sum(map(used_bytes, tables))
-
-
 def make_lines(*, count: int) -> dict[str, Any]:
     """Make a run with so many lines, a millisecond apart; `bytes` is what they take on disk, indexes included."""
     attempt, rng = _begin(f"{count} lines"), random.Random(3)
     tails = [line_tail(rng) for _ in range(_TAILS)]
     settle()
-    before = _used(_LINES)
+    before = used_bytes(_LINES)
     for sequence, indexes in _batches(count):
         lines = Lines(
             [FIRST_TIME_US + index * LINE_STEP_US for index in indexes],
@@ -65,7 +61,7 @@ def make_lines(*, count: int) -> dict[str, Any]:
         append_lines(attempt=attempt, sequence=sequence, lines=lines)
     end_run(attempt.run)
     settle()
-    size = _used(_LINES) - before
+    size = used_bytes(_LINES) - before
     return {
         "run": path_of(attempt.run),
         "count": count,
@@ -83,7 +79,7 @@ def make_points(*, count: int) -> dict[str, Any]:
     """Make a run with so many points of `loss`, folded; steps count from 0. `bytes` as of `make_lines`."""
     attempt, rng = _begin(f"{count} points"), random.Random(5)
     settle()
-    before = _used(_POINTS)
+    before = used_bytes(_POINTS)
     first_ms = FIRST_TIME_US // 1000
     for sequence, steps in _batches(count):
         columns = {
@@ -97,5 +93,5 @@ def make_points(*, count: int) -> dict[str, Any]:
     fold_run(run_id=attempt.run_id, everything=True)
     end_run(attempt.run)
     settle()
-    size = _used(_POINTS) - before
+    size = used_bytes(_POINTS) - before
     return {"run": path_of(attempt.run), "count": count, "bytes": size}

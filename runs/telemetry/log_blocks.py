@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from django.db.models import QuerySet
 
 from runner.protocol import LEVELS, STREAMS, Level, Stream
 from runs.models import LogChunk
@@ -12,8 +14,19 @@ from runs.telemetry.log_filter import LineFilter
 from runs.telemetry.log_marks import Mark, mark_before, marks_from
 from runs.telemetry.log_ranges import Span
 from runs.telemetry.packing import Payload
+from runs.telemetry.prepared import PreparedSelect
 
 PAYLOADS_AT_ONCE = 16  # chunks of at most 128 kB of text
+
+
+def _range(run_id: int, first: int, stop: int) -> QuerySet[Any, Any]:
+    chunks = LogChunk.objects.filter(run_id=run_id)
+    place = chunks.filter(first_line__lte=first).order_by("-first_line").values("first_line")[:1]
+    rows = chunks.filter(first_line__gte=place, first_line__lt=stop).order_by("first_line")
+    return rows.values_list("first_line", "payload")
+
+
+_RANGE = PreparedSelect("run_id", "first", "stop", build=_range)
 
 
 class LogLine(NamedTuple):
@@ -121,11 +134,8 @@ def read_range(run_id: int, first: int, stop: int) -> list[LogLine]:
     """Return the lines with numbers from `first` to before `stop`. One query."""
     if first >= stop:
         return []
-    chunks = LogChunk.objects.filter(run_id=run_id)
-    place = chunks.filter(first_line__lte=first).order_by("-first_line").values("first_line")[:1]
-    rows = chunks.filter(first_line__gte=place, first_line__lt=stop).order_by("first_line")
     found: list[LogLine] = []
-    for chunk_first, payload in rows.values_list("first_line", "payload"):
+    for chunk_first, payload in _RANGE.rows(run_id=run_id, first=first, stop=stop):
         columns = unpack_lines(payload)
         inside = range(max(first - chunk_first, 0), min(stop - chunk_first, len(columns)))
         found += lines_at(chunk_first, columns, inside)

@@ -12,8 +12,32 @@ from dataclasses import dataclass
 
 from runs.models import LogChunk, TelemetryCounter
 from runs.telemetry.points import INT64_MAX
+from runs.telemetry.prepared import PreparedSelect
 
 _FIELDS = ("first_line", "lines", "earliest_time", "latest_time")
+
+
+_COUNT_LINES = PreparedSelect(
+    "run_id", build=lambda run_id: TelemetryCounter.objects.filter(run_id=run_id).values_list("log_lines")
+)
+_FIRST_REACHING = PreparedSelect(
+    "run_id",
+    "time",
+    build=lambda run_id, time: (
+        LogChunk.objects.filter(run_id=run_id, last_time__gte=time)
+        .order_by("last_time", "first_line")
+        .values_list(*_FIELDS)[:1]
+    ),
+)
+_LATE = PreparedSelect(
+    "run_id",
+    "end",
+    build=lambda run_id, end: (
+        LogChunk.objects.filter(run_id=run_id, is_late=True, earliest_time__lt=end)
+        .order_by("earliest_time")
+        .values_list(*_FIELDS)
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +70,8 @@ class TimeRange:
 
 def count_lines(run_id: int) -> int:
     """Return how many log lines the run has; they are numbered from 0. One query."""
-    return TelemetryCounter.objects.filter(run_id=run_id).values_list("log_lines", flat=True).first() or 0
+    row = _COUNT_LINES.first(run_id=run_id)
+    return int(row[0]) if row else 0
 
 
 def find_spans(run_id: int, times: TimeRange) -> list[Span]:
@@ -75,16 +100,15 @@ class _Edge:
     latest: int
 
     @classmethod
-    def of(cls, row: tuple[int, int, int, int]) -> _Edge:
+    def of(cls, row: tuple[int, ...]) -> _Edge:
         first_line, lines, earliest, latest = row
         return cls(first_line, first_line + lines, earliest, latest)
 
 
 def _enclosing_chunks(run_id: int, times: TimeRange) -> tuple[_Edge, _Edge | None] | None:
     """Return the first chunk that reaches the start, and the first that reaches the end or None when none does."""
-    chunks = LogChunk.objects.filter(run_id=run_id).order_by("last_time", "first_line").values_list(*_FIELDS)
-    first = (chunks if times.start is None else chunks.filter(last_time__gte=times.start)).first()
-    last = None if times.end is None else chunks.filter(last_time__gte=times.end).first()
+    first = _FIRST_REACHING.first(run_id=run_id, time=0 if times.start is None else times.start)
+    last = None if times.end is None else _FIRST_REACHING.first(run_id=run_id, time=times.end)
     if first is None:
         return None
     return _Edge.of(first), None if last is None else _Edge.of(last)
@@ -97,8 +121,7 @@ def _late_chunks(run_id: int, times: TimeRange) -> Iterator[_Edge]:
     all chunks from the start of the range on.
     """
     end = INT64_MAX if times.end is None else times.end
-    late = LogChunk.objects.filter(run_id=run_id, is_late=True, earliest_time__lt=end).order_by("earliest_time")
-    return map(_Edge.of, late.values_list(*_FIELDS))
+    return map(_Edge.of, _LATE.rows(run_id=run_id, end=end))
 
 
 def _walk(special: dict[int, _Edge], place: int, stop: int, total: int, times: TimeRange) -> Iterator[Span]:

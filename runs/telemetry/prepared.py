@@ -1,50 +1,93 @@
-"""Statements of the ORM, compiled once: for ingest calls, compiling takes ten times as long as executing."""
+"""Statements of the ORM, compiled once: for calls that come often, compiling takes up to ten times the executing."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 _MARK = 7_000_000_000_000_000_000  # integers from here on stand for arguments while a statement is compiled
 
 
-class PreparedUpdate:
-    """`QuerySet.update` with integers that are given later.
+class _Prepared:
+    """A statement with integers that are given later.
 
-    `build` gets a stand-in integer for each of `names` and returns the rows and their new values, as for
-    `rows.update(**values)`. It must use every stand-in as it is: in a look-up, as a value, or added to an F().
+    `build` gets a stand-in integer for each of `names`. It must use every stand-in as it is: in a look-up, as a value,
+    or added to an F().
     """
 
-    def __init__(self, *names: str, build: Callable[..., tuple[QuerySet[Any], Mapping[str, Any]]]) -> None:
-        self._names, self._build = names, build
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
         self._compiled: dict[str, tuple[str, list[str | int]]] = {}  # by kind of database
         self._compiling = threading.Lock()
 
-    def execute(self, **arguments: int) -> int:
-        """Carry the update out; return how many rows it found."""
-        connection = connections[DEFAULT_DB_ALIAS]
+    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
+        """Return statement and parameters as the ORM compiles them."""
+        raise NotImplementedError
+
+    def _carry_out(self, cursor: CursorWrapper, vendor: str, arguments: Mapping[str, int]) -> None:
         with self._compiling:
-            if connection.vendor not in self._compiled:
-                self._compiled[connection.vendor] = self._compile()
-        sql, places = self._compiled[connection.vendor]
-        with connection.cursor() as cursor:
-            cursor.execute(sql, [arguments[place] if isinstance(place, str) else place for place in places])
-            return int(cursor.rowcount)
+            if vendor not in self._compiled:
+                self._compiled[vendor] = self._compile()
+        sql, places = self._compiled[vendor]
+        cursor.execute(sql, [arguments[place] if isinstance(place, str) else place for place in places])
 
     def _compile(self) -> tuple[str, list[str | int]]:
         """Return the statement, and for each of its parameters the argument's name or a constant."""
         marks = {name: _MARK + place for place, name in enumerate(self._names)}
+        sql, parameters = self._sql(marks)
+        names = {mark: name for name, mark in marks.items()}
+        return sql, [names.get(parameter, parameter) for parameter in parameters]
+
+
+class PreparedUpdate(_Prepared):
+    """`QuerySet.update`: `build` returns the rows and their new values, as for `rows.update(**values)`."""
+
+    def __init__(self, *names: str, build: Callable[..., tuple[QuerySet[Any], Mapping[str, Any]]]) -> None:
+        super().__init__(names)
+        self._build = build
+
+    def execute(self, **arguments: int) -> int:
+        """Carry the update out; return how many rows it found."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        with connection.cursor() as cursor:
+            self._carry_out(cursor, connection.vendor, arguments)
+            return int(cursor.rowcount)
+
+    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
         rows, values = self._build(**marks)
         query = cast("UpdateQuery", rows.query.chain(UpdateQuery))
         query.add_update_values(dict(values))
         sql, parameters = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
-        names = {mark: name for name, mark in marks.items()}
-        return sql, [names.get(parameter, parameter) for parameter in parameters]
+        return sql, parameters
+
+
+class PreparedSelect(_Prepared):
+    """`QuerySet.values_list` of integers and bytes, which need no conversion: `build` returns the rows."""
+
+    def __init__(self, *names: str, build: Callable[..., QuerySet[Any, Any]]) -> None:
+        super().__init__(names)
+        self._build = build
+
+    def rows(self, **arguments: int) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        with connection.cursor() as cursor:
+            self._carry_out(cursor, connection.vendor, arguments)
+            return list(cursor.fetchall())
+
+    def first(self, **arguments: int) -> tuple[Any, ...] | None:
+        """Return the first row, None without any."""
+        return next(iter(self.rows(**arguments)), None)
+
+    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
+        sql, parameters = self._build(**marks).query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        return sql, parameters
 
 
 class PreparedInsert:

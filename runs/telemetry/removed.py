@@ -12,20 +12,21 @@ from datetime import datetime
 from typing import ParamSpec, TypeVar, cast
 
 from runs.models import Run
+from runs.telemetry.prepared import PreparedSelect
 from trainhub.errors import Removed
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
+_HAS_LOG = PreparedSelect(
+    "run_id", build=lambda run_id: Run.objects.filter(pk=run_id, log_removed_at=None).order_by().values_list("pk")
+)
+
+
 def has_log(run_id: int) -> bool:
     """Tell whether the run is there and its log was not removed. One query."""
-    return Run.objects.filter(pk=run_id, log_removed_at=None).exists()
-
-
-def has_metrics(run_id: int) -> bool:
-    """Tell whether the run is there and its metric history was not removed. One query."""
-    return Run.objects.filter(pk=run_id, metrics_removed_at=None).exists()
+    return _HAS_LOG.first(run_id=run_id) is not None
 
 
 def log_removed_at(run_id: int) -> datetime | None:

@@ -6,7 +6,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from runs.models import LogChunk, TelemetryCounter
-from runs.telemetry.prepared import PreparedInsert, PreparedUpdate
+from runs.telemetry.prepared import PreparedInsert, PreparedSelect, PreparedUpdate
 from tests.runs.telemetry.builders import new_run
 
 pytestmark = pytest.mark.django_db
@@ -82,3 +82,23 @@ def test_an_insert_stores_what_the_orm_would_store():
         )
     ]
     assert stored[0] == stored[1] == stored[2]
+
+
+def test_a_select_gives_the_rows_of_the_orm_each_time_for_other_values():
+    select = PreparedSelect(
+        "run_id",
+        "least",
+        build=lambda run_id, least: (
+            LogChunk.objects.filter(run_id=run_id, first_line__gte=least)
+            .order_by("first_line")
+            .values_list("first_line", "payload")[:2]
+        ),
+    )
+    run = new_run()
+    values = {"lines": 1, "first_time": 2, "last_time": 3, "earliest_time": 4, "latest_time": 5, "text_bytes": 6}
+    LogChunk.objects.bulk_create([LogChunk(run=run, first_line=n, payload=b"\0%d" % n, **values) for n in range(4)])
+
+    found = [[(first, bytes(payload)) for first, payload in select.rows(run_id=run.pk, least=n)] for n in (0, 3, 4)]
+
+    assert found == [[(0, b"\x000"), (1, b"\x001")], [(3, b"\x003")], []]
+    assert select.first(run_id=run.pk, least=9) is None
