@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,6 +21,15 @@ def _resolve(path: str) -> ResolverMatch:
     return get_resolver().resolve(path)
 
 
+def _answer(view: Callable[..., HttpResponse], request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+    try:
+        return view(request, *arguments, **named)
+    except Exception as error:
+        if (answer := answer_for(error)) is None:
+            raise
+        return answer
+
+
 class NodePathMiddleware:
     """Calls the view of a path below /node/ past all middleware that comes after this one."""
 
@@ -34,13 +44,7 @@ class NodePathMiddleware:
             view, arguments, named = _resolve(request.path_info)
         except Resolver404:
             return self.get_response(request)
-        try:
-            response: HttpResponse = view(request, *arguments, **named)
-        except Exception as error:
-            answer = answer_for(error)
-            if answer is None:
-                raise
-            return answer
+        response = _answer(view, request, *arguments, **named)
         keep_private(response)
         if not response.streaming:
             response.headers["Content-Length"] = str(len(response.content))

@@ -86,6 +86,7 @@ def test_a_database_that_is_away_is_503_with_a_time_to_come_back(attempt, monkey
     answer = runner_of(attempt).call("POST", "/node/logs", batch(1))
 
     assert (answer.status_code, answer["Retry-After"]) == (503, "2")
+    assert answer["Content-Length"] == str(len(answer.content))
 
 
 def test_a_path_below_node_that_does_not_exist_is_404(client):
