@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet
 
 from runner.protocol import MAX_METRIC_KEY_CHARACTERS
 from runs.models import Attempt, MetricBatch, TelemetryCounter
-from runs.telemetry.log_chunks import Lines, columns_of, is_unicode, store_lines
+from runs.telemetry.log_chunks import Lines, columns_of, is_unicode, pack_for, store_lines
 from runs.telemetry.newest import make_counter
 from runs.telemetry.packing import pack_batch
 from runs.telemetry.points import Columns, Points
@@ -61,10 +61,11 @@ def append_lines(*, attempt: Sender, sequence: int, lines: Lines) -> int:
         ValueError: a level or stream does not exist.
     """
     columns = columns_of(attempt.number, lines)
+    packed = pack_for(attempt.run_id, columns) if len(columns) else None
     with transaction.atomic():
         stored = _claim_sequence(attempt, "log_sequence", sequence)
-        if stored is None and len(columns):
-            store_lines(attempt.run_id, columns)
+        if stored is None and packed is not None:
+            store_lines(attempt.run_id, columns, packed)
     return sequence if stored is None else stored
 
 

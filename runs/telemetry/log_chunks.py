@@ -5,14 +5,17 @@ from __future__ import annotations
 import itertools
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
+
+from django.db.models import Case, When
 
 from runner.protocol import LEVELS, STREAMS
 from runs.models import LogChunk, TelemetryCounter
 from runs.telemetry.line_packing import LineColumns, pack_lines, unpack_lines
 from runs.telemetry.log_tally import Tally, add_lines
 from runs.telemetry.newest import lock_counter
-from runs.telemetry.prepared import PreparedInsert
+from runs.telemetry.prepared import PreparedInsert, PreparedSelect
 
 MAX_CHUNK_LINES = 1000
 MAX_CHUNK_TEXT_BYTES = 128 * 1024  # 1,000 usual lines are one chunk; reading one takes half a millisecond
@@ -57,75 +60,114 @@ def is_unicode(text: str) -> bool:
     return True
 
 
-def store_lines(run_id: int, lines: LineColumns) -> None:
-    """Number at least one line and store it; runs inside the caller's transaction.
+class Packed(NamedTuple):
+    """The lines of a chunk, those of them that are not stored yet, the bytes of all their texts, and all packed."""
 
-    The last chunk is filled up where it takes the whole batch: packing a chunk anew for a part of a large batch
+    lines: LineColumns
+    added: LineColumns
+    text_bytes: int
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLines:
+    """Lines with texts of `text_bytes` as chunks, made for a log of `log_lines` lines.
+
+    The first chunk may be the newest one of the log, filled up.
+    """
+
+    log_lines: int
+    text_bytes: int
+    chunks: list[Packed]
+
+
+_STATE = PreparedSelect(
+    "run_id",
+    build=lambda run_id: TelemetryCounter.objects.filter(run_id=run_id).values_list(
+        "log_lines", "log_open_lines", "log_open_bytes"
+    ),
+)
+_PAYLOAD = PreparedSelect(
+    "run_id",
+    "first",
+    build=lambda run_id, first: LogChunk.objects.filter(run_id=run_id, first_line=first).values_list("payload"),
+)
+
+
+def pack_for(run_id: int, lines: LineColumns) -> PackedLines:
+    """Pack at least one line for the log as it is now: before a transaction, so that other writers need not wait.
+
+    The newest chunk is filled up where it takes the whole batch: packing a chunk anew for a part of a large batch
     would cost more than the few rows that it saves.
     """
-    counter = lock_counter(run_id)
+    log_lines, open_lines, open_bytes = _STATE.first(run_id=run_id) or (0, 0, 0)
     sizes = _running_bytes(lines.texts)
-    fits = counter.log_open_lines + len(lines) <= MAX_CHUNK_LINES
-    if counter.log_open_lines and fits and counter.log_open_bytes + sizes[-1] <= MAX_CHUNK_TEXT_BYTES:
-        chunk = _fill_up(counter, lines, sizes[-1])
-    else:
-        chunk = _add_chunks(counter, lines, sizes)
+    is_filled = 0 < open_lines <= MAX_CHUNK_LINES - len(lines) and open_bytes + sizes[-1] <= MAX_CHUNK_TEXT_BYTES
+    before = _PAYLOAD.first(run_id=run_id, first=log_lines - open_lines) if is_filled else None
+    if before is not None:
+        filled = unpack_lines(before[0]) + lines
+        return PackedLines(log_lines, sizes[-1], [Packed(filled, lines, open_bytes + sizes[-1], pack_lines(filled))])
+    chunks = []
+    for start, stop in _cut(sizes):
+        part = lines if stop - start == len(lines) else lines.part(start, stop)
+        chunks.append(Packed(part, part, sizes[stop] - sizes[start], pack_lines(part)))
+    return PackedLines(log_lines, sizes[-1], chunks)
+
+
+def store_lines(run_id: int, lines: LineColumns, packed: PackedLines) -> None:
+    """Number the lines and store them as they are packed; runs inside the caller's transaction.
+
+    When others came in between, the lines are packed anew.
+    """
+    counter = lock_counter(run_id)
+    if packed.log_lines != counter.log_lines:
+        packed = pack_for(run_id, lines)
+    tally: Tally = counter.log_tally
+    greatest, place = counter.log_last_time, counter.log_lines
+    for packing in packed.chunks:
+        tally = add_lines(tally, packing.added)
+        chunk = _describe(packing, first_time=max(greatest, packing.lines.times[0]))
+        greatest = max(greatest, *packing.added.times)
+        chunk.run_id, chunk.last_time, chunk.tally = run_id, greatest, tally
+        place += len(packing.added)
+        chunk.first_line = place - chunk.lines
+        if packing.added is packing.lines:
+            _INSERT_CHUNK.execute(chunk)
+        else:
+            _fill_up(chunk)
     TelemetryCounter.objects.filter(run_id=run_id).update(
-        log_lines=counter.log_lines + len(lines),
-        log_bytes=counter.log_bytes + sizes[-1],
-        log_last_time=chunk.last_time,
-        log_tally=chunk.tally,
+        log_lines=place,
+        log_bytes=counter.log_bytes + packed.text_bytes,
+        log_last_time=greatest,
+        log_tally=tally,
         log_open_lines=chunk.lines,
         log_open_bytes=chunk.text_bytes,
     )
 
 
-_FILLED_FIELDS = ("lines", "last_time", "earliest_time", "latest_time", "is_late", "tally", "text_bytes", "payload")
-
-
-def _fill_up(counter: TelemetryCounter, added: LineColumns, text_bytes: int) -> LogChunk:
-    """Add the lines to the newest chunk and return it."""
-    place = counter.log_lines - counter.log_open_lines
-    rows = LogChunk.objects.filter(run_id=counter.run_id, first_line=place)
-    chunk = rows.only("first_time", "payload", "run_id", "first_line").get()
-    _describe(
-        chunk,
-        unpack_lines(chunk.payload) + added,
-        tally=add_lines(counter.log_tally, added),
-        greatest=max(counter.log_last_time, *added.times),
-        text_bytes=counter.log_open_bytes + text_bytes,
+def _describe(packing: Packed, *, first_time: int) -> LogChunk:
+    """Return a chunk with all that follows from its lines alone."""
+    times = packing.lines.times
+    earliest = min(times)
+    return LogChunk(
+        lines=len(times),
+        first_time=first_time,
+        earliest_time=earliest,
+        latest_time=max(times),
+        is_late=earliest < first_time,
+        text_bytes=packing.text_bytes,
+        payload=packing.payload,
     )
-    rows.update(**{name: getattr(chunk, name) for name in _FILLED_FIELDS})
-    return chunk
 
 
-def _add_chunks(counter: TelemetryCounter, lines: LineColumns, sizes: Sequence[int]) -> LogChunk:
-    """Store the lines as new chunks and return the last of them."""
-    greatest, tally = counter.log_last_time, counter.log_tally
-    for start, stop in _cut(sizes):
-        part = lines.part(start, stop)
-        chunk = LogChunk(
-            run_id=counter.run_id,
-            first_line=counter.log_lines + start,
-            first_time=max(greatest, part.times[0]),
-        )
-        tally = add_lines(tally, part)
-        greatest = max(greatest, *part.times)
-        _describe(chunk, part, tally=tally, greatest=greatest, text_bytes=sizes[stop] - sizes[start])
-        _INSERT_CHUNK.execute(chunk)
-    return chunk
+_FILLED_FIELDS = ("lines", "last_time", "earliest_time", "latest_time", "tally", "text_bytes", "payload")
 
 
-def _describe(chunk: LogChunk, lines: LineColumns, *, tally: Tally, greatest: int, text_bytes: int) -> None:
-    """Set all that follows from the chunk's lines; `greatest` is the running maximum of times after them."""
-    chunk.lines = len(lines)
-    chunk.last_time = greatest
-    chunk.earliest_time = min(lines.times)
-    chunk.latest_time = max(lines.times)
-    chunk.is_late = chunk.earliest_time < chunk.first_time
-    chunk.tally = tally
-    chunk.text_bytes = text_bytes
-    chunk.payload = pack_lines(lines)
+def _fill_up(chunk: LogChunk) -> None:
+    """Write what changed of the newest chunk; its first line, and what was the greatest time before it, stay."""
+    is_late = Case(When(first_time__gt=chunk.earliest_time, then=True), default=False)
+    rows = LogChunk.objects.filter(run_id=chunk.run_id, first_line=chunk.first_line)
+    rows.update(is_late=is_late, **{name: getattr(chunk, name) for name in _FILLED_FIELDS})
 
 
 def _cut(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

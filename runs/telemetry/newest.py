@@ -17,6 +17,7 @@ from django.utils import timezone
 from runs.models import MetricBatch, RunMetric, TelemetryCounter
 from runs.telemetry.packing import KeySummary, Payload, summarize_batch
 from runs.telemetry.points import rank
+from runs.telemetry.prepared import PreparedInsert
 
 REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; oftener costs up to half of the ingest rate
 _MERGED_AT_ONCE = 500  # batches; what a folding step deletes is less
@@ -121,22 +122,17 @@ def merge_newest(summaries: Mapping[int, Iterable[KeySummary]]) -> None:
     for run_id, some in summaries.items():
         for summary in some:
             _merge_into(merged.setdefault(run_id, {}), summary)
-    before = {(row.run_id, row.key): row for row in _rows(merged)}
-    for (run_id, key), row in before.items():
+    before = dict(_known(merged))
+    for (run_id, key), summary in before.items():
         if key in merged[run_id]:
-            _merge_into(merged[run_id], _summary_of(row))
+            _merge_into(merged[run_id], summary)
     changed = [
         _row_of(run_id, summary)
         for run_id, newest in merged.items()
         for key, summary in newest.items()
-        if (run_id, key) not in before or _summary_of(before[run_id, key]) != summary
+        if before.get((run_id, key)) != summary
     ]
-    RunMetric.objects.bulk_create(
-        changed,
-        update_conflicts=True,
-        unique_fields=["run", "key"],
-        update_fields=["attempt_number", "step", "time", "value", "special", "minimum", "maximum"],
-    )
+    _WRITE.execute(*changed)
 
 
 def _merge_into(merged: dict[str, KeySummary], summary: KeySummary) -> None:
@@ -156,21 +152,24 @@ def _merge_into(merged: dict[str, KeySummary], summary: KeySummary) -> None:
     )
 
 
-def _rows(merged: Mapping[int, Mapping[str, KeySummary]]) -> Iterator[RunMetric]:
+_WRITE = PreparedInsert(RunMetric, unique=("run", "key"))
+
+
+def _known(merged: Mapping[int, Mapping[str, KeySummary]]) -> Iterator[tuple[tuple[int, str], KeySummary]]:
+    """Yield what RunMetric holds of the runs and keys, by run and key."""
     keys = sorted({key for newest in merged.values() for key in newest})
+    columns = ("run_id", "key", "attempt_number", "step", "time", "value", "special", "minimum", "maximum")
     for some in in_slices(keys):
-        yield from RunMetric.objects.filter(run_id__in=list(merged), key__in=some)
+        rows = RunMetric.objects.filter(run_id__in=list(merged), key__in=some)
+        for run_id, key, number, step, time, value, special, low, high in rows.values_list(*columns):
+            newest = float(special) if value is None else value
+            yield (run_id, key), KeySummary(key, number, step, time, newest, low, high)
 
 
 def in_slices(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
     """Cut `items` into lists that fit the parameters of one query."""
     for start in range(0, len(items), _SLICE):
         yield items[start : start + _SLICE]
-
-
-def _summary_of(row: RunMetric) -> KeySummary:
-    value = float(row.special) if row.value is None else row.value
-    return KeySummary(row.key, row.attempt_number, row.step, row.time, value, row.minimum, row.maximum)
 
 
 def _row_of(run_id: int, summary: KeySummary) -> RunMetric:

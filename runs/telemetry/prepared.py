@@ -9,6 +9,7 @@ from typing import Any, cast
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.utils import CursorWrapper
 from django.db.models import Field, Model, QuerySet
+from django.db.models.constants import OnConflict
 from django.db.models.sql import InsertQuery, UpdateQuery
 
 _MARK = 7_000_000_000_000_000_000  # integers from here on stand for arguments while a statement is compiled
@@ -91,28 +92,39 @@ class PreparedSelect(_Prepared):
 
 
 class PreparedInsert:
-    """INSERT of one row with values for all columns but the key; nothing is read back."""
+    """INSERT with values for all columns but the key; nothing is read back.
 
-    def __init__(self, model: type[Model]) -> None:
-        self._model = model
+    With `unique`, the names of fields that are unique together, a row that is there already gets the other values.
+    """
+
+    def __init__(self, model: type[Model], *, unique: Sequence[str] = ()) -> None:
+        self._model, self._unique = model, unique
         self._statements: dict[str, str] = {}  # by kind of database
 
-    def execute(self, row: Model) -> None:
-        """Store `row`, which is not stored yet; its key stays unset."""
+    def execute(self, *rows: Model) -> None:
+        """Store rows that are not stored yet; their keys stay unset. Nothing is done without rows."""
+        if not rows:
+            return
         connection = connections[DEFAULT_DB_ALIAS]
         fields = self._fields()
         if connection.vendor not in self._statements:
-            self._statements[connection.vendor] = self._compile(fields, row)
-        values = [field.get_db_prep_save(field.pre_save(row, add=True), connection) for field in fields]
+            self._statements[connection.vendor] = self._compile(fields, rows[0])
+        values = [[field.get_db_prep_save(field.pre_save(row, True), connection) for field in fields] for row in rows]  # noqa: FBT003 - Django's own signature
         with connection.cursor() as cursor:
-            cursor.execute(self._statements[connection.vendor], values)
+            cursor.executemany(self._statements[connection.vendor], values)
 
     def _fields(self) -> list[Field[Any, Any]]:
         columns = self._model._meta.concrete_fields  # noqa: SLF001 - public in Django's documentation
         return [field for field in columns if not field.primary_key]
 
     def _compile(self, fields: list[Field[Any, Any]], row: Model) -> str:
-        query = InsertQuery(self._model)
+        unique = [field for field in fields if field.name in self._unique]
+        query = InsertQuery(
+            self._model,
+            on_conflict=OnConflict.UPDATE if unique else None,
+            unique_fields=unique,
+            update_fields=[field for field in fields if field not in unique] if unique else None,
+        )
         query.insert_values(fields, [row])
         ((sql, _),) = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
         return str(sql)

@@ -21,7 +21,7 @@ def batch(sequence):
     return {"sequence": sequence, "lines": [LINE], "metrics": [POINT]}
 
 
-@pytest.mark.parametrize(("place", "statements"), [("metrics", 3), ("logs", 5)])
+@pytest.mark.parametrize(("place", "statements"), [("metrics", 3), ("logs", 6)])
 def test_an_ingest_call_asks_the_database_for_no_more_than_it_needs(attempt, place, statements):
     runner = runner_of(attempt)
     runner.call("POST", f"/node/{place}", batch(1))
