@@ -8,14 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from django.db.models import Case, When
-
 from runner.protocol import LEVELS, STREAMS
 from runs.models import LogChunk, TelemetryCounter
 from runs.telemetry.line_packing import LineColumns, pack_lines, unpack_lines
 from runs.telemetry.log_tally import Tally, add_lines
 from runs.telemetry.newest import lock_counter
-from runs.telemetry.prepared import PreparedInsert, PreparedSelect
+from runs.telemetry.prepared import PreparedInsert, PreparedRowUpdate, PreparedSelect
 
 MAX_CHUNK_LINES = 1000
 MAX_CHUNK_TEXT_BYTES = 128 * 1024  # 1,000 usual lines are one chunk; reading one takes half a millisecond
@@ -61,12 +59,16 @@ def is_unicode(text: str) -> bool:
 
 
 class Packed(NamedTuple):
-    """The lines of a chunk, those of them that are not stored yet, the bytes of all their texts, and all packed."""
+    """The lines of a chunk, those of them that are not stored yet, the bytes of all their texts, and all packed.
+
+    `first_time` is that of a chunk that is there already and filled up, None for a new one.
+    """
 
     lines: LineColumns
     added: LineColumns
     text_bytes: int
     payload: bytes
+    first_time: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,9 @@ _STATE = PreparedSelect(
 _PAYLOAD = PreparedSelect(
     "run_id",
     "first",
-    build=lambda run_id, first: LogChunk.objects.filter(run_id=run_id, first_line=first).values_list("payload"),
+    build=lambda run_id, first: LogChunk.objects.filter(run_id=run_id, first_line=first).values_list(
+        "payload", "first_time"
+    ),
 )
 
 
@@ -105,8 +109,10 @@ def pack_for(run_id: int, lines: LineColumns) -> PackedLines:
     is_filled = 0 < open_lines <= MAX_CHUNK_LINES - len(lines) and open_bytes + sizes[-1] <= MAX_CHUNK_TEXT_BYTES
     before = _PAYLOAD.first(run_id=run_id, first=log_lines - open_lines) if is_filled else None
     if before is not None:
-        filled = unpack_lines(before[0]) + lines
-        return PackedLines(log_lines, sizes[-1], [Packed(filled, lines, open_bytes + sizes[-1], pack_lines(filled))])
+        payload, first_time = before
+        filled = unpack_lines(payload) + lines
+        packing = Packed(filled, lines, open_bytes + sizes[-1], pack_lines(filled), first_time)
+        return PackedLines(log_lines, sizes[-1], [packing])
     chunks = []
     for start, stop in _cut(sizes):
         part = lines if stop - start == len(lines) else lines.part(start, stop)
@@ -126,23 +132,20 @@ def store_lines(run_id: int, lines: LineColumns, packed: PackedLines) -> None:
     greatest, place = counter.log_last_time, counter.log_lines
     for packing in packed.chunks:
         tally = add_lines(tally, packing.added)
-        chunk = _describe(packing, first_time=max(greatest, packing.lines.times[0]))
+        first_time = max(greatest, packing.lines.times[0]) if packing.first_time is None else packing.first_time
+        chunk = _describe(packing, first_time=first_time)
         greatest = max(greatest, *packing.added.times)
         chunk.run_id, chunk.last_time, chunk.tally = run_id, greatest, tally
         place += len(packing.added)
         chunk.first_line = place - chunk.lines
-        if packing.added is packing.lines:
+        if packing.first_time is None:
             _INSERT_CHUNK.execute(chunk)
         else:
-            _fill_up(chunk)
-    TelemetryCounter.objects.filter(run_id=run_id).update(
-        log_lines=place,
-        log_bytes=counter.log_bytes + packed.text_bytes,
-        log_last_time=greatest,
-        log_tally=tally,
-        log_open_lines=chunk.lines,
-        log_open_bytes=chunk.text_bytes,
-    )
+            _FILL_UP.execute(chunk)
+    counter.log_lines, counter.log_last_time, counter.log_tally = place, greatest, tally
+    counter.log_bytes += packed.text_bytes
+    counter.log_open_lines, counter.log_open_bytes = chunk.lines, chunk.text_bytes
+    _COUNT_LINES.execute(counter)
 
 
 def _describe(packing: Packed, *, first_time: int) -> LogChunk:
@@ -160,14 +163,16 @@ def _describe(packing: Packed, *, first_time: int) -> LogChunk:
     )
 
 
-_FILLED_FIELDS = ("lines", "last_time", "earliest_time", "latest_time", "tally", "text_bytes", "payload")
-
-
-def _fill_up(chunk: LogChunk) -> None:
-    """Write what changed of the newest chunk; its first line, and what was the greatest time before it, stay."""
-    is_late = Case(When(first_time__gt=chunk.earliest_time, then=True), default=False)
-    rows = LogChunk.objects.filter(run_id=chunk.run_id, first_line=chunk.first_line)
-    rows.update(is_late=is_late, **{name: getattr(chunk, name) for name in _FILLED_FIELDS})
+_FILL_UP = PreparedRowUpdate(
+    LogChunk,
+    fields=("lines", "last_time", "earliest_time", "latest_time", "is_late", "tally", "text_bytes", "payload"),
+    keys=("run_id", "first_line"),
+)
+_COUNT_LINES = PreparedRowUpdate(
+    TelemetryCounter,
+    fields=("log_lines", "log_bytes", "log_last_time", "log_tally", "log_open_lines", "log_open_bytes"),
+    keys=("run_id",),
+)
 
 
 def _cut(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -128,3 +128,30 @@ class PreparedInsert:
         query.insert_values(fields, [row])
         ((sql, _),) = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
         return str(sql)
+
+
+class PreparedRowUpdate:
+    """UPDATE of some fields of the one row that a model object stands for, found by the fields `keys`."""
+
+    def __init__(self, model: type[Model], *, fields: Sequence[str], keys: Sequence[str]) -> None:
+        self._model, self._names, self._keys = model, fields, keys
+        self._statements: dict[str, str] = {}  # by kind of database
+
+    def execute(self, row: Model) -> None:
+        """Write the fields."""
+        connection = connections[DEFAULT_DB_ALIAS]
+        fields = [cast("Field[Any, Any]", self._model._meta.get_field(name)) for name in (*self._names, *self._keys)]  # noqa: SLF001 - public in Django's documentation
+        values = [field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields]
+        if connection.vendor not in self._statements:
+            self._statements[connection.vendor] = self._compile(row)
+        with connection.cursor() as cursor:
+            cursor.execute(self._statements[connection.vendor], values)
+
+    def _compile(self, row: Model) -> str:
+        rows = self._model._base_manager.all()  # noqa: SLF001 - public in Django's documentation
+        for key in self._keys:
+            rows = rows.filter(**{key: getattr(row, key)})
+        query = cast("UpdateQuery", rows.query.chain(UpdateQuery))
+        query.add_update_values({name: getattr(row, name) for name in self._names})
+        sql, _ = query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+        return str(sql)

@@ -72,7 +72,7 @@ class LogModel:
 
     def crash(self, batch):
         with (
-            mock.patch("runs.telemetry.log_chunks.TelemetryCounter.objects.filter", side_effect=Crash),
+            mock.patch("runs.telemetry.log_chunks._COUNT_LINES.execute", side_effect=Crash),
             pytest.raises(Crash),
         ):
             append_lines(attempt=self.attempt, sequence=self.sequence + 1, lines=[*batch, (0, 0, 0, "lost")])

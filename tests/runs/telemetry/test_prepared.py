@@ -6,7 +6,7 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
 from runs.models import LogChunk, TelemetryCounter
-from runs.telemetry.prepared import PreparedInsert, PreparedSelect, PreparedUpdate
+from runs.telemetry.prepared import PreparedInsert, PreparedRowUpdate, PreparedSelect, PreparedUpdate
 from tests.runs.telemetry.builders import new_run
 
 pytestmark = pytest.mark.django_db
@@ -102,3 +102,14 @@ def test_a_select_gives_the_rows_of_the_orm_each_time_for_other_values():
 
     assert found == [[(0, b"\x000"), (1, b"\x001")], [(3, b"\x003")], []]
     assert select.first(run_id=run.pk, least=9) is None
+
+
+def test_a_row_update_writes_the_fields_of_the_row_that_its_keys_name():
+    update = PreparedRowUpdate(TelemetryCounter, fields=("log_lines", "log_tally"), keys=("run_id",))
+    one, other = new_counter(), new_counter()
+    one.log_lines, one.log_tally, one.log_bytes = 5, [[1, 0, 1, 5]], 99
+
+    update.execute(one)
+
+    stored = TelemetryCounter.objects.order_by("pk").values_list("pk", "log_lines", "log_tally", "log_bytes")
+    assert list(stored) == [(one.pk, 5, [[1, 0, 1, 5]], 0), (other.pk, 0, [], 0)]
