@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from runs.api import installation, logs, metrics, retention, views
+from runs.api import installation, log_download, logs, metrics, retention, views
 
 RUN = "projects/<uid:project_id>/runs/<uid:run_id>"
 
@@ -17,7 +17,7 @@ urlpatterns = [
     path(f"{RUN}/logs", logs.LogView.as_view(), name="api-run-logs"),
     path(f"{RUN}/logs/follow", logs.LogFollowView.as_view(), name="api-run-logs-follow"),
     path(f"{RUN}/logs/search", logs.LogSearchView.as_view(), name="api-run-logs-search"),
-    path(f"{RUN}/logs/download", logs.LogDownloadView.as_view(), name="api-run-logs-download"),
+    path(f"{RUN}/logs/download", log_download.LogDownloadView.as_view(), name="api-run-logs-download"),
     path(f"{RUN}/metrics", metrics.MetricsView.as_view(), name="api-run-metrics"),
     path("projects/<uid:project_id>/retention", retention.RetentionView.as_view(), name="api-retention"),
     path("metrics", metrics.ManyMetricsView.as_view(), name="api-metrics"),

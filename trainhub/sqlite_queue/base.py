@@ -1,8 +1,8 @@
 """Django's SQLite backend with a queue before its write transactions.
 
 SQLite lets waiting writers poll with growing pauses: with eight writers some wait half a second while others pass
-them. Here the threads of a process queue at a lock, and the processes at a file lock that they try every
-millisecond; a wait is bounded by the connection's `timeout` and then is the same "database is locked" error.
+them. Here the threads of a process queue at a lock, and the processes at a file lock that they try five
+times a millisecond; a wait is bounded by the connection's `timeout` and then is the same "database is locked" error.
 """
 
 from __future__ import annotations
