@@ -88,7 +88,11 @@ class HomeView(PageView):
         counts = {row["status"]: row["n"] for row in visible.order_by().values("status").annotate(n=Count("id"))}
         waiting = visible.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
         ended = RunList(listed.filter(completed_at__isnull=False), projects, (), _LAST_ENDED_FIRST)
-        last_ended = Run.objects.filter(pk__in=ended.page(start=0, size=SHOWN_RUNS)).order_by("-completed_at", "-id")
+        last_ended = (
+            Run.objects.not_deleted()
+            .filter(pk__in=ended.page(start=0, size=SHOWN_RUNS))
+            .order_by("-completed_at", "-id")
+        )
         return {
             "groups": [
                 _group("Running", visible.filter(status__in=LIVE), counts, sorted(LIVE)),

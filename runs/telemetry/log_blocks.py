@@ -16,6 +16,7 @@ from runs.telemetry.log_ranges import Span
 from runs.telemetry.packing import Payload
 from runs.telemetry.prepared import PreparedSelect
 
+IDLE_CHUNKS = 500  # tallies looked at in vain before a reader hears of it: some ms
 PAYLOADS_AT_ONCE = 16  # chunks of at most 128 kB of text
 
 
@@ -77,6 +78,9 @@ def read_blocks(
         first = max(span.first, start)
         for mark, payload in _chunks(run_id, span, first, wanted):
             stop = min(mark.stop, span.stop)
+            if payload is None:
+                yield Block([], stop)
+                continue
             inside = range(max(first - mark.first, 0), stop - mark.first)
             yield Block(_matches(mark.first, payload, inside, wanted, matcher, is_inside=span.is_whole), stop)
         if first < span.stop:
@@ -97,8 +101,12 @@ def _matches(
     return lines_at(first, columns, indexes)
 
 
-def _chunks(run_id: int, span: Span, first: int, wanted: LineFilter) -> Iterator[tuple[Mark, Payload]]:
-    """Yield the chunks of a span from line `first` on that may hold a line of the kind."""
+def _chunks(run_id: int, span: Span, first: int, wanted: LineFilter) -> Iterator[tuple[Mark, Payload | None]]:
+    """Yield the chunks of a span from line `first` on that may hold a line of the kind.
+
+    Where many in a row hold none, the last of them comes without its payload: the way is long, and readers want to
+    know how far they are.
+    """
     if first >= span.stop:
         return
     before = mark_before(run_id, first)
@@ -107,11 +115,17 @@ def _chunks(run_id: int, span: Span, first: int, wanted: LineFilter) -> Iterator
     marks = marks_from(run_id, before, span.stop)
     passed = wanted.count(next(marks).tally)
     waiting: list[Mark] = []
+    idle = 0
     for mark in marks:
         counted = wanted.count(mark.tally)
+        idle = 0 if counted > passed else idle + 1
         if counted > passed:
             waiting.append(mark)
         passed = counted
+        if idle == IDLE_CHUNKS:
+            yield from _with_payloads(run_id, waiting)
+            yield mark, None
+            waiting, idle = [], 0
         if len(waiting) == PAYLOADS_AT_ONCE:
             yield from _with_payloads(run_id, waiting)
             waiting = []

@@ -7,13 +7,14 @@ looked for in every line: `runs.telemetry.log_search` does it in bounded steps, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from runs.telemetry.line_packing import unpack_lines
 from runs.telemetry.log_blocks import (
     PAYLOADS_AT_ONCE,
+    Block,
     LogLine,
     Matcher,
     lines_at,
@@ -22,11 +23,12 @@ from runs.telemetry.log_blocks import (
     read_range,
 )
 from runs.telemetry.log_filter import LineFilter
-from runs.telemetry.log_marks import mark_before, marks_from, seek
+from runs.telemetry.log_marks import Mark, mark_before, marks_from, seek
 from runs.telemetry.log_ranges import Span, count_lines, find_spans
 from runs.telemetry.removed import all_or_nothing, has_log
 
 MAX_SCANNED_LINES = 1_000_000  # looked at for one page with words: about half a second
+_IDLE_CHUNKS = 100  # in a row without a match; looking up the next match costs about as much
 
 
 class TooManyLinesError(Exception):
@@ -66,8 +68,7 @@ def read_page(
     if matcher is not None:
         if sum(part.count for part in parts) > MAX_SCANNED_LINES:
             raise TooManyLinesError
-        found = [line for block in read_blocks(run_id, spans, wanted, matcher) for line in block.lines]
-        parts = [_Lines(found)]
+        return _scan(read_blocks(run_id, spans, wanted, matcher), skip=(page - 1) * page_size, room=page_size)
     return _cut_page(parts, skip=(page - 1) * page_size, room=page_size)
 
 
@@ -76,6 +77,16 @@ def follow(*, run_id: int, after: int, limit: int) -> list[LogLine]:
     """Return at most `limit` lines with number `after` or higher, in order; the next cursor is the last number + 1."""
     first = max(after, 0)
     return read_range(run_id, first, min(first + limit, count_lines(run_id)))
+
+
+def _scan(blocks: Iterable[Block], *, skip: int, room: int) -> LogPage:
+    """Count all matches and keep those of the page."""
+    total = 0
+    items: list[LogLine] = []
+    for lines, _ in blocks:
+        items += lines[max(0, skip - total) : max(0, skip + room - total)]
+        total += len(lines)
+    return LogPage(total, items)
 
 
 class _Part(Protocol):
@@ -109,8 +120,9 @@ def _parts(run_id: int, span: Span, wanted: LineFilter) -> Iterator[_Part]:
         end = mark_before(run_id, span.stop)
         has_grown = end.stop > span.stop  # lines came after the span was found
         stop = end.first if has_grown else span.stop
+        last = mark_before(run_id, stop) if has_grown else end
         if span.first < stop:
-            yield _Kind.counted(run_id, span.first, stop, wanted)
+            yield _Kind.counted(run_id, span.first, stop, wanted, last)
         if has_grown:
             yield _Lines(_lines_of(run_id, end.first, span, wanted))
 
@@ -166,25 +178,38 @@ class _Kind:
     count: int
 
     @classmethod
-    def counted(cls, run_id: int, first: int, stop: int, wanted: LineFilter) -> _Kind:
+    def counted(cls, run_id: int, first: int, stop: int, wanted: LineFilter, last: Mark) -> _Kind:
+        """Count; `last` is the chunk that ends at `stop`, as it was when the span was found."""
         passed = wanted.count(mark_before(run_id, first).tally)
-        return cls(run_id, first, stop, wanted, passed, wanted.count(mark_before(run_id, stop).tally) - passed)
+        return cls(run_id, first, stop, wanted, passed, wanted.count(last.tally) - passed)
 
     def read(self, skip: int, count: int) -> list[LogLine]:
         target = self.passed + skip
-        before, mark = seek(self.run_id, self.wanted, first=self.first, stop=self.stop, skip=target)
-        counted = self.wanted.count(before.tally)
-        skip, missing = target - counted, target - counted + count
+        firsts, reached, passed = list[int](), target, 0
+        while reached < target + count:
+            before, mark = seek(self.run_id, self.wanted, first=self.first, stop=self.stop, skip=reached)
+            counted = self.wanted.count(before.tally)
+            passed = passed if firsts else target - counted
+            found, reached = self._walk(mark, counted, target + count)
+            firsts += found
+        return self._matches(firsts)[passed : passed + count]
+
+    def _walk(self, mark: Mark, counted: int, wanted: int) -> tuple[list[int], int]:
+        """Return the first lines of the next chunks with matches, and the matches up to the end of the last of them.
+
+        Ends with `wanted` matches, or where too many chunks in a row have none: then it is time to seek.
+        """
         firsts: list[int] = []
+        idle = 0
         for chunk in marks_from(self.run_id, mark, self.stop):
-            own = self.wanted.count(chunk.tally) - counted
-            counted += own
-            missing -= own
-            if own:
+            up_to = self.wanted.count(chunk.tally)
+            idle = 0 if up_to > counted else idle + 1
+            if up_to > counted:
                 firsts.append(chunk.first)
-            if missing <= 0:
+            counted = up_to
+            if counted >= wanted or idle >= _IDLE_CHUNKS:
                 break
-        return self._matches(firsts)[skip : skip + count]
+        return firsts, counted
 
     def _matches(self, firsts: list[int]) -> list[LogLine]:
         found: list[LogLine] = []
@@ -192,4 +217,4 @@ class _Kind:
             for first, payload in read_payloads(self.run_id, firsts[start : start + PAYLOADS_AT_ONCE]):
                 columns = unpack_lines(payload)
                 found += lines_at(first, columns, self.wanted.matches(columns, is_inside=True))
-        return found
+        return [line for line in found if line.number < self.stop]

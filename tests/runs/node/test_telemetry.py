@@ -168,6 +168,24 @@ def test_lines_come_as_objects_too(send, attempt):
     ]
 
 
+def test_lines_come_as_rows_from_runners_that_were_started_before_an_upgrade(send, attempt):
+    send("logs", {"sequence": 1, "lines": [[5, 3, 1, "one"], [6, 1, 0, "two"]]})
+
+    assert [one.message for one in follow(run_id=attempt.run_id, after=0, limit=10)] == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    "row", [[], [0, 1, 0], [0, 1, 0, "x", 1], [0, 1, 0, None], [0, 9, 0, "x"], [[0], 1, 0, "x"]], ids=str
+)
+def test_a_bad_row_refuses_the_whole_batch(send, attempt, row):
+    before = everything()
+
+    answer = send("logs", {"sequence": 1, "lines": [[0, 1, 0, "x"], row]})
+
+    assert answer.status_code == 400
+    assert everything() == before
+
+
 def point(key="loss", step=1, time=1, value=1.0):
     return {"key": key, "step": step, "time": time, "value": value}
 

@@ -286,3 +286,41 @@ def find_spans_of_a_late_log():
     attempt = new_attempt()
     append_lines(attempt=attempt, sequence=1, lines=[line(time) for time in (50, 10, 60)])
     return find_spans(attempt.run_id, LineFilter.of(start_us=20, end_us=70).times)
+
+
+RARE = {"levels": ["ERROR"]}
+
+
+@pytest.fixture
+def rare(db, monkeypatch):
+    """A log of 60 chunks with three errors far apart; looking on gives way to looking up after 5 chunks."""
+    monkeypatch.setattr("runs.telemetry.log_pages._IDLE_CHUNKS", 5)
+    monkeypatch.setattr("runs.telemetry.log_blocks.IDLE_CHUNKS", 5)
+    attempt = new_attempt()
+    with small_chunks(lines=2, text_bytes=1000):
+        lines_sent = [line(n, f"line {n}", level=3 if n in {1, 60, 119} else 1) for n in range(120)]
+        append_lines(attempt=attempt, sequence=1, lines=lines_sent)
+    return attempt.run_id
+
+
+def test_rare_lines_of_a_long_log_are_looked_up_and_not_walked_to(rare):
+    with CaptureQueriesContext(connection) as captured:
+        found = read_page(run_id=rare, page=1, page_size=10, wanted=LineFilter.of(**RARE))
+
+    assert (found.total, [one.number for one in found.items]) == (3, [1, 60, 119])
+    assert len(captured) < 40
+
+
+@pytest.mark.parametrize(("page", "numbers"), [(1, [1]), (2, [60]), (3, [119]), (4, [])])
+def test_pages_of_rare_lines_hold_each_once(rare, page, numbers):
+    found = read_page(run_id=rare, page=page, page_size=1, wanted=LineFilter.of(**RARE))
+
+    assert [one.number for one in found.items] == numbers
+
+
+def test_search_among_rare_lines_stops_on_the_way_when_time_is_over(rare):
+    wanted = LineFilter.of(levels=["ERROR"], start_us=2)
+
+    step = search_lines(run_id=rare, wanted=wanted, matcher=Words.of("line"), after=2, limit=9, seconds=0)
+
+    assert (step.items, step.next) == ([], 12)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseError
+from django.db import connection
 
 from projects.models import Project
 from trainhub.operators import first_operator, new_operator_token, sign_in_link
@@ -101,6 +102,9 @@ def check_disk() -> None:
 def prepare_database() -> None:
     """Apply migrations."""
     try:
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET statement_timeout = 0")  # a migration of a large table takes what it takes
         call_command("migrate", verbosity=0, interactive=False)
     except DatabaseError as error:
         raise CommandError(f"The database cannot be used: {error}") from None
