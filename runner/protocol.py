@@ -150,7 +150,10 @@ class LineObject(TypedDict):
 
 
 class LogBatch(TypedDict):
-    """At most MAX_BATCH_LINES lines, as columns (a third of the work to read) or as objects."""
+    """At most MAX_BATCH_LINES lines, as columns (less work to read) or as objects.
+
+    The hub also takes rows [time, level, stream, text], which runners sent before there were columns.
+    """
 
     sequence: int
     lines: LineColumns | list[LineObject]

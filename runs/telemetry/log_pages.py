@@ -1,7 +1,7 @@
 """Pages of a log with an exact total, and following it from a cursor.
 
 Without filters a page is arithmetic on line numbers; a time range adds a few look-ups; a kind of line (level, stream,
-attempt) is counted and found by the chunks' running tallies. None of that grows with the log. Words in the text are
+attempt) is counted and found by the chunks' running tallies: a few look-ups more in a longer log. Words in the text are
 looked for in every line: `runs.telemetry.log_search` does it in bounded steps, a page only while the lines are few.
 """
 
