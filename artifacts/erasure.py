@@ -10,50 +10,59 @@ from django.db import transaction
 from django.utils import timezone
 
 from artifacts.models import Artifact
-from artifacts.storage import store
+from artifacts.storage import StoreUnavailable, store_of
 from runs.deletion import erase_rows_step, runs_to_erase
 from runs.models import Attempt, Run
 from runs.scheduler.sweeps import SLICE_SECONDS
 
 logger = logging.getLogger(__name__)
-ERASED_AT_ONCE = 20  # runs looked at in one go
+ERASED_AT_ONCE = 20  # runs found with one query
 
 
-def erase_some_runs() -> bool:
-    """Go on erasing deleted runs for a moment, between two passes; tell whether there is more to do at once."""
-    return erase_deleted_runs(seconds=SLICE_SECONDS)
+class ErasureSweep:
+    """Goes through the runs that were deleted a while ago and erases them, for about `seconds` with every call.
 
-
-def erase_deleted_runs(*, seconds: float, now: datetime | None = None) -> bool:
-    """Go on erasing runs that were deleted a while ago, for about so long; tell whether there is more to do at once.
-
-    Safe to repeat, and to do in two schedulers at once. A run whose files cannot be removed is logged and left for
-    the next time.
+    Safe to repeat, and to do in two schedulers at once. A run whose files cannot be removed is logged, passed over, and
+    tried again in the next round.
     """
-    deadline = time.monotonic() + seconds
-    runs = runs_to_erase(now=now or timezone.now(), limit=ERASED_AT_ONCE)
-    erased = 0
-    for run in runs:
-        try:
-            while erase_step(run):
+
+    def __init__(self, *, seconds: float = SLICE_SECONDS) -> None:
+        self._seconds = seconds
+        self._after: tuple[datetime, int] | None = None  # the last one that was passed over
+
+    def __call__(self, *, now: datetime | None = None) -> bool:
+        """Erase for a moment; tell whether the round goes on."""
+        deadline = time.monotonic() + self._seconds
+        while runs := runs_to_erase(now=now or timezone.now(), after=self._after, limit=ERASED_AT_ONCE):
+            for run in runs:
+                self._erase(run, deadline)
                 if time.monotonic() >= deadline:
                     return True
-            erased += 1
-        except OSError as error:
+        self._after = None
+        return False
+
+    def _erase(self, run: Run, deadline: float) -> None:
+        """Erase a run step by step until it is gone or the time is over."""
+        try:
+            while erase_step(run) and time.monotonic() < deadline:
+                pass
+        except (OSError, StoreUnavailable) as error:
             logger.warning("the run %s, which was deleted, cannot be erased yet: %s", run.uid, error)
-    return erased == ERASED_AT_ONCE
+            if run.deleted_at is not None:
+                self._after = run.deleted_at, run.pk
 
 
 def erase_step(run: Run) -> bool:
     """Erase one artifact of a deleted run, or some of its other rows; False when the run is gone.
 
-    Raises: OSError when files cannot be removed; their row stays then.
+    Raises: OSError or StoreUnavailable when files cannot be removed; their row stays then.
     """
     artifact = Artifact.objects.filter(run=run).order_by("id").first()
     if artifact is None:
         return erase_rows_step(run)
-    store().delete(artifact.uid)
-    if store().holds(artifact.uid):
+    files = store_of(artifact)
+    files.delete(artifact.uid)
+    if files.holds(artifact.uid):
         raise OSError(f"files of the artifact {artifact.uid} are still there")
     with transaction.atomic():
         # What still names it are attempts of this run, and runs that were deleted as well.

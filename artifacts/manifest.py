@@ -11,17 +11,35 @@ import orjson
 from runner.protocol import MAX_ARTIFACT_FILES, MAX_FILE_NAME_CHARACTERS, FileEntry
 from trainhub.errors import InvalidInput, TooLarge
 
-# An allow-list for each part of a name. Names are shown and sent back, never joined to a path of the hub.
-_SEGMENT = re.compile(r"[\w.+=@, ()\[\]{}~#%&'!-]{1,255}")
+# An allow-list for each part of a name: of ASCII these, beyond it all that can be seen. Names are shown and sent back,
+# never joined to a path of the hub.
+_SEGMENT = re.compile(r"[\w.+=@, ()\[\]{}~#%&'!\x80-\U0010ffff-]{1,255}")
+_CLIENTS_TOO = str.maketrans(dict.fromkeys(";:?", "_"))  # what names of clients may hold beside that
+_DRIVE = re.compile(r"[A-Za-z]:")
+# Percent-encoded dots, separators, NUL and ends of lines, however often encoded: no honest name holds what one decoding
+# too many would make a way up.
+_ENCODED = re.compile(r"%(?:25)*(?:2e|2f|5c|00|0a|0d)", re.IGNORECASE)
+# How `mlflow.log_image` of MLflow 2 ends names, "k%step%2500%timestamp%1795776232437%2f04…": nothing here is encoded.
+_IMAGE = re.compile(r"%step%-?[0-9]+%timestamp%[0-9]+%[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 MAX_SIZE_BYTES = 2**53
 
 
 def is_safe_name(name: str) -> bool:
     """Tell whether `name` is a relative path of plain parts, without `..`, backslashes or control characters."""
-    if not 0 < len(name) <= MAX_FILE_NAME_CHARACTERS:
+    if not 0 < len(name) <= MAX_FILE_NAME_CHARACTERS or not name.isprintable() or _DRIVE.match(name):
         return False
     return all(_SEGMENT.fullmatch(part) and part not in {".", ".."} for part in name.split("/"))
+
+
+def is_client_path(path: str) -> bool:
+    """Tell whether a tracking client may put a file at `path`: a safe name, also after any further decoding.
+
+    Some more signs are fine than in names of runners; a space at an end of a part, which nobody sees, is not.
+    """
+    if _DRIVE.match(path) or _ENCODED.search(_IMAGE.sub("_", path)):
+        return False
+    return is_safe_name(path.translate(_CLIENTS_TOO)) and all(part == part.strip() for part in path.split("/"))
 
 
 def read_manifest(files: Any) -> list[FileEntry]:

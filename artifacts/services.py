@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from artifacts.keeping.removed import refuse_removed
 from artifacts.manifest import digest_of, total_bytes
 from artifacts.models import Artifact, ArtifactState, ArtifactTag, ArtifactType, TagValue
-from artifacts.storage import store
+from artifacts.registry.meaning import unsay
+from artifacts.storage import StoreUnavailable, store, store_of, stores
+from artifacts.tracking.checkpoints import drop_unrecorded
 from artifacts.uids import new_artifact_uid
+from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, verify_artifact
 from runner.protocol import ArtifactOffer
 from runs.attempts import lock_live
 from runs.deletion import lock_kept
 from runs.models import Attempt, Run
-from runs.services import changed_values, prepare_run, queue_run
+from runs.services import changed_values, prepare_run
 from trainhub.errors import ArtifactDamaged, Conflict, Fenced, InvalidInput, NotFound
 
 logger = logging.getLogger(__name__)
@@ -32,14 +37,26 @@ def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
         raise Fenced("The attempt has ended.")
     artifact = _find_offered(attempt, offer) or _record_offer(attempt, offer)
     if artifact.manifest == offer["files"]:
-        return artifact
+        return _open_again(artifact) if artifact.state == ArtifactState.CORRUPT else artifact
     if artifact.state != ArtifactState.WRITING:
         raise Conflict("Other files are recorded under this name already.")
     artifact.manifest = list(offer["files"])
     artifact.digest = digest_of(offer["files"])
     artifact.size_bytes = total_bytes(offer["files"])
-    store().delete(artifact.uid)  # files of the earlier offer
+    store_of(artifact).delete(artifact.uid)  # files of the earlier offer
+    artifact.uploads.all().delete()
     artifact.save(update_fields=["manifest", "digest", "size_bytes"])
+    return artifact
+
+
+def _open_again(artifact: Artifact) -> Artifact:
+    """Let a runner replace the damaged file of an artifact that it still has."""
+    index = next((i for i, entry in enumerate(artifact.manifest) if entry["name"] == artifact.damaged_file), None)
+    if index is not None:
+        store_of(artifact).delete_file(artifact.uid, artifact.file_number(index))
+    damaged = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.CORRUPT)
+    damaged.update(state=ArtifactState.WRITING, damaged_file="")
+    artifact.refresh_from_db()
     return artifact
 
 
@@ -62,6 +79,7 @@ def _record_offer(attempt: Attempt, offer: ArtifactOffer) -> Artifact:
                 step=offer["step"],
                 path=f"trainhub://{attempt.run.project.uid}/{attempt.run.uid}/{uid}",
                 is_directory=offer["is_directory"],
+                store=store().kind,
                 size_bytes=total_bytes(offer["files"]),
                 manifest=list(offer["files"]),
                 digest=digest_of(offer["files"]),
@@ -71,21 +89,19 @@ def _record_offer(attempt: Attempt, offer: ArtifactOffer) -> Artifact:
 
 
 def missing_files(artifact: Artifact) -> list[int]:
-    """Return the indexes of the files whose bytes are not in the store yet."""
+    """Return the indexes of the files of a runner's artifact whose bytes are not in the store yet."""
     if artifact.state != ArtifactState.WRITING:
         return []
-    files = store()
-    return [
-        index
-        for index, entry in enumerate(artifact.manifest)
-        if not files.has(artifact.uid, index, entry["size_bytes"])
-    ]
+    sizes = {index: entry["size_bytes"] for index, entry in enumerate(artifact.manifest)}
+    return store_of(artifact).missing(artifact.uid, sizes)
 
 
 def complete_artifact(*, artifact: Artifact) -> Artifact:
-    """Make an artifact visible once all its files are stored; every file was hashed as it was written.
+    """Make an artifact visible once all its files are stored.
 
-    Asking again changes nothing. Raises: Conflict naming how many files are missing, Fenced when the attempt ended
+    What went to the file store was hashed as it was written. What is in an object store the hub has not seen: it is
+    `complete` until its bytes were read and compared, at once where they are few, else by the scheduler. Asking again
+    changes nothing. Raises: Conflict naming how many files are missing, Fenced when the attempt ended
     meanwhile.
     """
     if artifact.state != ArtifactState.WRITING:
@@ -97,10 +113,11 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
     with transaction.atomic():
         if artifact.attempt is not None:
             lock_live(artifact.attempt)
-        done = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.WRITING).update(
-            state=ArtifactState.VERIFIED, verified_at=now
-        )
-        if done:
+        artifact.uploads.all().delete()
+        is_seen = artifact.store == "file"
+        state, verified_at = (ArtifactState.VERIFIED, now) if is_seen else (ArtifactState.COMPLETE, None)
+        writing = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.WRITING)
+        if writing.update(state=state, verified_at=verified_at):
             artifact.run.events.create(
                 at=now,
                 kind=f"{artifact.type}_recorded",
@@ -110,89 +127,63 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
                 evidence={"artifact": artifact.uid, "size_bytes": artifact.size_bytes, "sha256": artifact.digest},
             )
     artifact.refresh_from_db()
+    if artifact.state == ArtifactState.COMPLETE and artifact.size_bytes <= READ_AT_ONCE_BYTES:
+        with suppress(ArtifactDamaged, StoreUnavailable):  # the first is noted; after the other the scheduler looks
+            verify_artifact(artifact=artifact)
+        artifact.refresh_from_db()
     return artifact
-
-
-def verify_artifact(*, artifact: Artifact) -> Artifact:
-    """Hash the stored bytes again and note the result. Reads all of them: about 1 s for each GB.
-
-    Raises: ArtifactDamaged (409) naming the first file that is missing or differs; the artifact is `corrupt` then.
-    """
-    damaged = _first_damaged(artifact)
-    if damaged is None:
-        if artifact.state == ArtifactState.CORRUPT:  # an operator has put the bytes back
-            artifact.damaged_file = ""
-        artifact.state = ArtifactState.VERIFIED
-        artifact.verified_at = timezone.now()
-        artifact.save(update_fields=["state", "verified_at", "damaged_file"])
-        return artifact
-    _note_damage(artifact, damaged)
-    raise ArtifactDamaged(
-        f"The stored bytes of {artifact.uid} are damaged: {damaged} is missing or does not match its SHA-256.",
-        artifact=artifact.uid,
-        file=damaged,
-    )
-
-
-def _first_damaged(artifact: Artifact) -> str | None:
-    files = store()
-    for index, entry in enumerate(artifact.manifest):
-        try:
-            is_whole = files.digest(artifact.uid, index) == entry["sha256"]
-        except OSError:
-            is_whole = False
-        if not is_whole:
-            return str(entry["name"])
-    return None
-
-
-def _note_damage(artifact: Artifact, file: str) -> None:
-    with transaction.atomic():
-        changed = Artifact.objects.filter(pk=artifact.pk).exclude(state=ArtifactState.CORRUPT)
-        if changed.update(state=ArtifactState.CORRUPT, damaged_file=file[:500]):
-            artifact.run.events.create(
-                kind="artifact_damaged",
-                actor="trainhub",
-                message=f"{artifact.name}: {file}"[:1000],
-                evidence={"artifact": artifact.uid, "file": file},
-            )
 
 
 def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
     """Return a checkpoint of `run` whose stored bytes were just compared with its manifest.
 
-    Outside any transaction, as hashing takes about 1 s for each GB. Raises: NotFound when `run` has no such
-    artifact, InvalidInput when it is no checkpoint, ArtifactDamaged (409) naming the damaged file.
+    Outside any transaction, as hashing takes about 1 s for each GB. Of a large one in an object store, which was
+    compared when it came, only the sizes are looked at: a request must not take minutes, and the runner compares every
+    byte before its trainer starts.
+
+    Raises: NotFound when `run` has no such artifact, InvalidInput when it is no checkpoint, ArtifactDamaged (409)
+    naming the damaged file, Conflict when its bytes were removed by rule, or while a large one is being compared for
+    the first time, StoreUnavailable.
     """
     checkpoint = Artifact.objects.whole().filter(run=run, uid=checkpoint_id).select_related("run__project").first()
     if checkpoint is None:
         raise NotFound("This run has no such artifact.")
     if checkpoint.type != ArtifactType.CHECKPOINT:
         raise InvalidInput({"source_artifact_id": ["Only a checkpoint can be resumed from."]})
-    return verify_artifact(artifact=checkpoint)
+    if checkpoint.store == "file" or checkpoint.size_bytes <= READ_AT_ONCE_BYTES:
+        return verify_artifact(artifact=checkpoint)
+    if checkpoint.state == ArtifactState.COMPLETE:
+        raise Conflict("The checkpoint is being compared with its hashes; try again shortly.", state=checkpoint.state)
+    check_sizes(checkpoint)
+    return checkpoint
+
+
+def resumed_name(run: Run) -> str:
+    """Return the name of a run that continues `run`, when none is given."""
+    return f"{run.name[:190]} resumed"
 
 
 def prepare_resume(*, checkpoint: Artifact, values: dict[str, Any]) -> Run:
     """Return a run, not stored yet, that continues from `checkpoint`, which the caller has just had verified.
 
     What `values` leaves out is taken over from the checkpoint's run; given parameters are laid over its own, name by
-    name. Raises as `prepare_run` does.
+    name. Raises as `prepare_run` does, and InvalidInput when neither names a recipe: an external run has none.
     """
     run = checkpoint.run
-    merged = {"name": f"{run.name[:190]} resumed", **changed_values(run, values)}
+    if not run.is_managed and not values.get("recipe"):
+        raise InvalidInput({"recipe": ["Name a recipe: a tracking client made the run, so that it has none."]})
+    merged = {"name": resumed_name(run), **changed_values(run, values)}
     return prepare_run(project=run.project, values=merged, resumed_from=checkpoint)
 
 
-def resume_run(*, checkpoint: Artifact, by: Any, values: dict[str, Any]) -> Run:
-    """Queue a new run that continues from `checkpoint`."""
-    return queue_run(run=prepare_resume(checkpoint=checkpoint, values=values), by=by)
-
-
-def tag_artifact(*, artifact: Artifact, value: TagValue, notes: str, by: Any) -> Artifact:
+def tag_artifact(
+    *, artifact: Artifact, value: TagValue, notes: str, by: Any, actor: str = "", is_from_registry: bool = False
+) -> Artifact:
     """Mark a checkpoint; the same tag again replaces its notes, time and person.
 
-    The timeline keeps every application. Raises: Conflict when the artifact is no checkpoint or damaged, NotFound when
-    its run was deleted meanwhile.
+    A tag that a person puts on, or again, is no longer the registry's: no alias takes it off. The timeline keeps every
+    application, by `actor` where that is another than the person. Raises: Conflict when the artifact is no checkpoint
+    or damaged, or its bytes were removed by rule; NotFound when its run was deleted meanwhile.
     """
     if artifact.type != ArtifactType.CHECKPOINT:
         raise Conflict("Only checkpoints carry tags.", type=artifact.type)
@@ -200,42 +191,72 @@ def tag_artifact(*, artifact: Artifact, value: TagValue, notes: str, by: Any) ->
         raise Conflict("The checkpoint is damaged.", state=artifact.state, file=artifact.damaged_file)
     now = timezone.now()
     with transaction.atomic():
-        lock_kept(artifact.run_id)  # a tag keeps the run from being deleted
+        lock_kept(artifact.run_id)  # a tag keeps the run from being deleted, and the checkpoint's bytes
+        refuse_removed(as_it_is_now(artifact))
+        said = {"notes": notes, "applied_at": now, "applied_by": by}
         ArtifactTag.objects.update_or_create(
-            artifact=artifact, value=value, defaults={"notes": notes, "applied_at": now, "applied_by": by}
+            artifact=artifact,
+            value=value,
+            defaults=said if is_from_registry else {**said, "is_from_registry": False},
+            create_defaults={**said, "is_from_registry": is_from_registry},
         )
-        _note_tag(artifact, "tagged", value, notes, by)
+        _note_tag(artifact, "tagged", value, notes, by, actor)
     return artifact
 
 
-def untag_artifact(*, artifact: Artifact, value: TagValue, by: Any) -> Artifact:
-    """Take a tag off; the timeline remembers it. Raises: NotFound when it is not there."""
+def untag_artifact(*, artifact: Artifact, value: TagValue, by: Any, actor: str = "") -> Artifact:
+    """Take a tag off, and the aliases and stages of registered versions that stand for it; the timeline remembers it.
+
+    Raises: NotFound when it is not there.
+    """
     with transaction.atomic():
         deleted, _ = artifact.tags.filter(value=value).delete()
         if not deleted:
             raise NotFound("The checkpoint does not carry this tag.")
-        _note_tag(artifact, "untagged", value, "", by)
+        unsay(artifact, value)
+        _note_tag(artifact, "untagged", value, "", by, actor)
     return artifact
 
 
-def _note_tag(artifact: Artifact, kind: str, value: TagValue, notes: str, by: Any) -> None:
+def _note_tag(artifact: Artifact, kind: str, value: TagValue, notes: str, by: Any, actor: str) -> None:
     artifact.run.events.create(
         kind=kind,
-        actor=by.get_username(),
+        actor=actor or by.get_username(),
         user=by,
         message=f"{value}: {artifact.name}"[:1000],
         evidence={"artifact": artifact.uid, "tag": value, "notes": notes},
     )
 
 
+def collect_broken_uploads(*, older_than: timedelta = timedelta(hours=1)) -> int:
+    """Remove what uploads left that nobody has written to for so long; returns how many files.
+
+    What names them goes last, so that a process that is killed in between leaves them to be found again.
+    """
+    count, begun_at = 0, timezone.now()
+    for files in stores():
+        for uid, numbers in files.abandoned(older_than=older_than).items():
+            drop_unrecorded(uid, abandoned=numbers)
+        # Not what has become so old only since.
+        count += files.collect_incoming(older_than=older_than + (timezone.now() - begun_at))
+    return count
+
+
 def collect_unfinished(*, older_than: timedelta = timedelta(hours=24)) -> int:
-    """Remove artifacts whose upload was given up, with their files; returns how many."""
+    """Remove artifacts whose upload was given up, with their files; returns how many.
+
+    Where a store is away they stay for the next time, which is logged.
+    """
     given_up = Artifact.objects.filter(
         state=ArtifactState.WRITING, created_at__lt=timezone.now() - older_than, attempt__ended_at__isnull=False
     )
     count = 0
     for artifact in given_up:
-        store().delete(artifact.uid)
+        try:
+            store_of(artifact).delete(artifact.uid)
+        except (OSError, StoreUnavailable) as error:
+            logger.warning("the artifact %s, whose upload was given up, stays for now: %s", artifact.uid, error)
+            continue
         artifact.delete()
         count += 1
     return count

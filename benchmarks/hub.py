@@ -42,10 +42,14 @@ def wait_for(probe: Callable[[], Found], what: str, seconds: float = 60.0, pause
 class Hub:
     """One installation on a free port; leaving the `with` block stops it.
 
-    Without a folder it lives in a fresh one, and is removed with its database at the end. `kind` is the database's.
+    Without a folder it lives in a fresh one, and is removed with its database at the end. `kind` is the database's,
+    `settings` are variables beside the defaults.
     """
 
-    def __init__(self, kind: str = SQLITE, folder: Path | None = None) -> None:
+    def __init__(
+        self, kind: str = SQLITE, folder: Path | None = None, settings: Mapping[str, str] | None = None
+    ) -> None:
+        self._settings = dict(settings or {})
         self.is_kept = folder is not None
         self.data = folder or Path(tempfile.mkdtemp(prefix="trainhub-bench-"))
         self.data.mkdir(parents=True, exist_ok=True)
@@ -113,6 +117,7 @@ class Hub:
             "TRAINHUB_DATA": str(self.data),
             "TRAINHUB_PORT": str(self.port),
             "TRAINHUB_RECIPES": str(RECIPES),
+            **self._settings,
         }
 
     def prepare(self) -> None:
@@ -147,6 +152,10 @@ class Hub:
             return []
         runners = {pid for runner in processes.naming("\0-m\0runner\0") for pid in processes.family(runner)}
         return [pid for pid in processes.family(self._keeper.pid) if pid not in runners]
+
+    def web_processes(self) -> list[int]:
+        """Return the pids of what answers requests."""
+        return [pid for pid in self.processes() if _part_name(pid) == "web"]
 
     def memory_mb(self) -> dict[str, float]:
         """Return the proportional set size in MB (10^6 bytes) by part, and of all together."""

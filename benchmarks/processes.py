@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _ENDING_SECONDS = 10.0  # how long killed processes may take to be gone
 
 
@@ -62,6 +63,12 @@ def cpu_seconds(pid: int) -> float:
     """Return the user and system time of a process and of its children that have ended, in seconds."""
     fields = _stat(pid)
     return sum(map(int, fields[11:15])) / _TICKS_PER_SECOND if fields else 0.0
+
+
+def rss_bytes(pid: int) -> int:
+    """Return the resident set size; quick, but memory shared by n processes counts n times."""
+    fields = read(f"/proc/{pid}/statm").split()
+    return int(fields[1]) * _PAGE_BYTES if fields else 0
 
 
 def pss_bytes(pid: int) -> int:

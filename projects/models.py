@@ -14,6 +14,8 @@ from projects.querysets import ProjectQuerySet
 from projects.uids import new_project_uid
 
 MAX_RETENTION_DAYS = 36_500  # a century; more is as good as for ever
+MAX_LIMIT = 1_000_000  # of runs or GPUs at once
+MAX_KEPT_CHECKPOINTS = 10_000  # of one run; more is as good as all
 
 
 class ProjectStatus(models.TextChoices):
@@ -37,6 +39,13 @@ class Role(models.TextChoices):
         return order.index(self) >= order.index(other)
 
 
+class MetricGoal(models.TextChoices):
+    """Which values of a metric are good."""
+
+    MINIMUM = "min"
+    MAXIMUM = "max"
+
+
 class Project(models.Model):
     """A goal, the defaults for its runs, and the people who work on it."""
 
@@ -50,12 +59,29 @@ class Project(models.Model):
     tags = models.JSONField(default=list, blank=True)
     default_hyperparameters = models.JSONField(default=dict, blank=True)
     default_recipe = models.CharField(max_length=64, blank=True, default="")
+    default_executor = models.CharField(max_length=64, blank=True, default="")
+    max_running_runs = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Runs of the project that may run at once; empty: as many as there is room for.",
+    )
+    max_gpus = models.PositiveIntegerField(
+        null=True, blank=True, help_text="GPUs that runs of the project may use at once; empty: as many as there are."
+    )
     log_retention_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Days after its end that a run keeps its log; empty: for ever."
     )
     metric_retention_days = models.PositiveIntegerField(
         null=True, blank=True, help_text="Days after its end that a run keeps its metric history; empty: for ever."
     )
+    keep_last_checkpoints = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Newest checkpoints that each ended run keeps; empty: all."
+    )
+    keep_best_checkpoints = models.PositiveIntegerField(
+        default=0, blank=True, help_text="Besides, this many with the best value of the metric."
+    )
+    best_metric = models.CharField(max_length=250, blank=True, default="", help_text="Such as eval_loss.")
+    best_metric_goal = models.CharField(max_length=3, choices=MetricGoal.choices, default=MetricGoal.MINIMUM)
     status = models.CharField(max_length=16, choices=ProjectStatus.choices, default=ProjectStatus.DRAFT)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
@@ -77,6 +103,18 @@ class Project(models.Model):
                 condition=Q(metric_retention_days=None) | Q(metric_retention_days__range=(1, MAX_RETENTION_DAYS)),
                 name="project_metric_retention_range",
             ),
+            models.CheckConstraint(
+                condition=Q(best_metric_goal__in=MetricGoal.values), name="project_metric_goal_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_last_checkpoints=None) | Q(keep_last_checkpoints__range=(1, MAX_KEPT_CHECKPOINTS)),
+                name="project_last_checkpoints_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(keep_best_checkpoints=0)
+                | (Q(keep_best_checkpoints__range=(1, MAX_KEPT_CHECKPOINTS)) & ~Q(best_metric="")),
+                name="project_best_checkpoints_by_metric",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -90,11 +128,25 @@ class Project(models.Model):
         return Role(role) if role else None
 
     def count_runs_by_status(self) -> dict[str, int]:
-        """Return the number of runs for each status that occurs. One query, asked once for this object."""
+        """Return the number of runs that are not archived, for each status that occurs. One query, asked once."""
         if not hasattr(self, "_run_counts"):
-            rows = self.runs.not_deleted().order_by().values("status").annotate(count=models.Count("id"))
+            rows = self.runs.not_deleted().not_archived().order_by().values("status").annotate(count=models.Count("id"))
             self._run_counts = {row["status"]: row["count"] for row in rows}
         return self._run_counts
+
+
+class ExperimentTag(models.Model):
+    """A tag that a tracking client put on a project: to MLflow a project is an experiment."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="experiment_tags", db_index=False)
+    key = models.CharField(max_length=250)
+    value = models.TextField(max_length=20_000, blank=True, default="")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["project", "key"], name="experiment_tag_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key} = {self.value}"
 
 
 class Membership(models.Model):
@@ -144,3 +196,17 @@ class IdempotentAnswer(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Visit(models.Model):
+    """When a person looked at the home page: what ended since the visit before is news.
+
+    A visit goes on until nothing was looked at for a while; `since` is the last look of the visit before it.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    looked_at = models.DateTimeField()
+    since = models.DateTimeField(null=True, help_text="None during the first visit.")
+
+    def __str__(self) -> str:
+        return f"visit of {self.user_id}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db.models import Count, Max, Q, QuerySet
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 Viewer = AbstractBaseUser | AnonymousUser
 
@@ -33,10 +34,23 @@ class ProjectQuerySet(QuerySet["Project"]):
         """Return the keys of the projects that `user` may see, None for all: what long lists are cut by, not a join."""
         return None if is_staff(user) else tuple(self.visible_to(user).order_by().values_list("pk", flat=True))
 
+    def roles_of(self, user: Viewer) -> dict[int, str] | None:
+        """Return the role of `user` by key of each project of theirs, None for operators, who are admin in all."""
+        if is_staff(user):
+            return None
+        return dict(self.visible_to(user).order_by().values_list("pk", "memberships__role"))
+
     def with_run_counts(self) -> Self:
         """Add `run_count` and `last_run_at`."""
         kept = Q(runs__deleted_at=None)
         return self.annotate(run_count=Count("runs", filter=kept), last_run_at=Max("runs__created_at", filter=kept))
+
+    def with_activity(self) -> Self:
+        """Add `active_at`: when the newest run was made, for a project without runs when it was."""
+        from projects.models import Project  # the models import this module
+
+        runs = Project.objects.filter(pk=OuterRef("pk"), runs__deleted_at=None).order_by("-runs__created_at")
+        return self.annotate(active_at=Coalesce(Subquery(runs.values("runs__created_at")[:1]), F("created_at")))
 
     def matching(self, text: str) -> Self:
         """Keep those whose name, description or base model contains `text`."""

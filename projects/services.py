@@ -8,10 +8,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from projects.models import ApiToken, IdempotentAnswer, Membership, Project, ProjectStatus, Role
-from trainhub.errors import Conflict, InvalidInput
+from projects.offered import executor_choices
+from trainhub.errors import Conflict, InvalidInput, NotAllowed
 
 EDITABLE_FIELDS = (
     "name",
@@ -23,34 +26,70 @@ EDITABLE_FIELDS = (
     "tags",
     "default_hyperparameters",
     "default_recipe",
+    "default_executor",
+    "max_running_runs",
+    "max_gpus",
     "log_retention_days",
     "metric_retention_days",
+    "keep_last_checkpoints",
+    "keep_best_checkpoints",
+    "best_metric",
+    "best_metric_goal",
 )
+
+
+LIMITS = ("max_running_runs", "max_gpus")  # set by staff alone
 
 
 @transaction.atomic
 def create_project(*, by: Any, values: dict[str, Any]) -> Project:
-    """Create a project whose admin is `by`. `values` holds some of EDITABLE_FIELDS, checked by the caller."""
-    project = Project.objects.create(**_editable(values), created_by=by)
+    """Create a project whose admin is `by`. `values` holds some of EDITABLE_FIELDS, checked by the caller.
+
+    Raises: NotAllowed when somebody else than staff sets a limit, InvalidInput for an executor that is not there or
+    values that do not go together.
+    """
+    _check_changes({name: value for name, value in _editable(values).items() if value not in (None, "")}, by)
+    project = Project(**_editable(values), created_by=by)
+    check_checkpoint_rule(best=project.keep_best_checkpoints, metric=project.best_metric)
+    project.save(force_insert=True)
     Membership.objects.create(project=project, user=by, role=Role.ADMIN)
     return project
 
 
-def update_project(*, project: Project, values: dict[str, Any]) -> Project:
+def update_project(*, project: Project, values: dict[str, Any], by: Any = None) -> Project:
     """Change settings; the history keeps the version before. What changes nothing makes no version.
 
-    Raises: Conflict for an archived project.
+    Raises: Conflict for an archived project, NotAllowed when `by` is not staff and a limit would change, InvalidInput
+    for an executor that is not there or values that do not go together.
     """
     with transaction.atomic():
         locked = Project.objects.select_for_update().get(pk=project.pk)
         if locked.status == ProjectStatus.ARCHIVED:
             raise Conflict("The project is archived; restore it first.", status=locked.status)
         changes = {name: value for name, value in _editable(values).items() if getattr(locked, name) != value}
+        _check_changes(changes, by)
         for name, value in changes.items():
             setattr(locked, name, value)
+        check_checkpoint_rule(best=locked.keep_best_checkpoints, metric=locked.best_metric)
         if changes:
             locked.save()
     return locked
+
+
+def _check_changes(changes: dict[str, Any], by: Any) -> None:
+    limits = [name for name in LIMITS if name in changes]
+    if limits and not (by is not None and by.is_staff and by.is_active):
+        raise NotAllowed(f"Operators alone set {' and '.join(limits)}.")
+    executor = changes.get("default_executor")
+    if executor and executor not in dict(executor_choices()):
+        known = ", ".join(name for name, _ in executor_choices() if name)
+        raise InvalidInput({"default_executor": [f"There is no such executor; there are {known}."]})
+
+
+def check_checkpoint_rule(*, best: int, metric: str) -> None:
+    """Raise InvalidInput when the `best` checkpoints are to be kept by no metric."""
+    if best and not metric:
+        raise InvalidInput({"best_metric": ["Name the metric that tells which checkpoints are the best."]})
 
 
 def _editable(values: dict[str, Any]) -> dict[str, Any]:
@@ -135,6 +174,12 @@ def create_token(*, user: Any, name: str, lifetime: timedelta | None = None) -> 
     expiry = lifetime or settings.REST_KNOX["TOKEN_TTL"]
     token, secret = ApiToken.objects.create(user=user, expiry=expiry, name=name)
     return token, secret
+
+
+def usable_tokens() -> QuerySet[ApiToken]:
+    """Return the API tokens that are good now: not expired by the database's clock, and of somebody who is active."""
+    tokens: QuerySet[ApiToken] = ApiToken.objects.filter(Q(expiry=None) | Q(expiry__gt=Now()), user__is_active=True)
+    return tokens
 
 
 def revoke_token(*, token: ApiToken) -> None:

@@ -2,14 +2,14 @@
 
 from django.urls import path
 
-from projects import views
+from projects import version_views, views
 
 PROJECT = "projects/<uid:project_id>"
 
 urlpatterns = [
     path("projects", views.ProjectListView.as_view(), name="projects"),
     path("projects/new", views.ProjectCreateView.as_view(), name="project-new"),
-    path(PROJECT, views.ProjectDetailView.as_view(), name="project"),
+    path(f"{PROJECT}/versions", version_views.VersionsView.as_view(), name="project-versions"),
     path(f"{PROJECT}/edit", views.ProjectEditView.as_view(), name="project-edit"),
     path(f"{PROJECT}/archive", views.ProjectArchiveView.as_view(), name="project-archive"),
     path(f"{PROJECT}/restore", views.ProjectRestoreView.as_view(), name="project-restore"),

@@ -10,30 +10,38 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 
 from projects import services
-from projects.api.serializers import describe_versions
 from projects.filters import ProjectFilter
 from projects.forms import MemberForm, ProjectForm, TokenForm, settings_of
-from projects.models import ApiToken, Project, Role
+from projects.models import ApiToken, Membership, Project, Role
+from projects.querysets import is_staff
+from projects.run_counts import with_runs_counted
 from trainhub.api.views import find, require_role
 from trainhub.pages import ButtonView, FormPage, PageView, paginate
-
-NEWEST_RUNS = 20  # on the project's page; a link leads to the rest
-NEWEST_VERSIONS = 10
 
 
 class ProjectScopedView(PageView):
     """A page of one project; `needs` is the role for it."""
 
     needs = Role.VIEWER
+    role: Role  # of the person in the project; known once `project` is
 
     @cached_property
     def project(self) -> Project:
         """The project of the path. 404 for strangers, 403 when the role is too low."""
         project = find(Project.objects.visible_to(self.request.user), "project", uid=self.kwargs["project_id"])
-        require_role(project, self.request.user, self.needs)
+        self.role = require_role(project, self.request.user, self.needs)
         return project
+
+    def project_context(self) -> dict[str, Any]:
+        """Return what the head of each page of a project shows."""
+        return {
+            "project": self.project,
+            "can_edit": self.role.includes(Role.EDITOR),
+            "can_manage": self.role.includes(Role.ADMIN),
+        }
 
     def back(self) -> str:
         """Return the path of the project's page."""
@@ -47,11 +55,18 @@ class ProjectListView(PageView):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show a page of the list."""
-        found = ProjectFilter(request.GET, queryset=Project.objects.visible_to(request.user))
+        query = request.GET.copy()
+        query.setdefault("order", "-activity")
+        found = ProjectFilter(query, queryset=Project.objects.visible_to(request.user))
         is_valid = found.is_valid()
-        rows = found.qs if is_valid else Project.objects.none()
-        projects, paging = paginate(rows.with_run_counts(), request.GET)
-        return self.page(status=200 if is_valid else 400, filter=found.form, projects=projects, paging=paging)
+        projects, paging = paginate(found.qs if is_valid else Project.objects.none(), request.GET)
+        return self.page(
+            status=200 if is_valid else 400,
+            filter=found.form,
+            is_filtered=any(request.GET.get(name) for name in ("q", "status", "owner", "task_type")),
+            rows=with_runs_counted(projects),
+            paging=paging,
+        )
 
 
 class ProjectCreateView(FormPage):
@@ -61,36 +76,13 @@ class ProjectCreateView(FormPage):
 
     def make_form(self, data: Any = None) -> ProjectForm:
         """Return an empty form."""
-        return ProjectForm(data)
+        return ProjectForm(data, sets_limits=is_staff(self.request.user))
 
     def done(self, form: ProjectForm) -> HttpResponse:
         """Create the project; the person becomes its admin."""
         project = services.create_project(by=self.request.user, values=form.values)
         messages.success(self.request, f"The project {project.name} was created.")
         return redirect("project", project.uid)
-
-
-class ProjectDetailView(ProjectScopedView):
-    """One project: goal, defaults, runs, members, versions."""
-
-    template_name = "projects/project_detail.html"
-
-    def get(self, request: HttpRequest, project_id: str) -> HttpResponse:  # noqa: ARG002
-        """Show the project with its newest runs."""
-        role = self.project.role_of(request.user)
-        versions = describe_versions(self.project)
-        return self.page(
-            project=self.project,
-            role=role,
-            can_edit=role is not None and role.includes(Role.EDITOR),
-            can_manage=role is not None and role.includes(Role.ADMIN),
-            runs=self.project.runs.not_deleted().with_table_columns()[:NEWEST_RUNS],
-            run_counts=self.project.count_runs_by_status(),
-            run_total=sum(self.project.count_runs_by_status().values()),
-            members=self.project.memberships.select_related("user").order_by("user__username"),
-            versions=versions[:NEWEST_VERSIONS],
-            version_count=len(versions),
-        )
 
 
 class ProjectEditView(ProjectScopedView, FormPage):
@@ -101,7 +93,7 @@ class ProjectEditView(ProjectScopedView, FormPage):
 
     def make_form(self, data: Any = None) -> ProjectForm:
         """Return the form with the settings as they are."""
-        return ProjectForm(data, initial=settings_of(self.project))
+        return ProjectForm(data, initial=settings_of(self.project), sets_limits=is_staff(self.request.user))
 
     def context(self) -> dict[str, Any]:
         """Name the project."""
@@ -109,7 +101,7 @@ class ProjectEditView(ProjectScopedView, FormPage):
 
     def done(self, form: ProjectForm) -> HttpResponse:
         """Change the settings; the version before stays in the history."""
-        services.update_project(project=self.project, values=form.values)
+        services.update_project(project=self.project, values=form.values, by=self.request.user)
         messages.success(self.request, "The settings were changed.")
         return redirect(self.back())
 
@@ -145,7 +137,6 @@ class MemberListView(ProjectScopedView, FormPage):
     """Who belongs to a project; admins add people and change roles."""
 
     template_name = "projects/member_list.html"
-    needs = Role.ADMIN
 
     def make_form(self, data: Any = None) -> MemberForm:
         """Return an empty form."""
@@ -153,8 +144,15 @@ class MemberListView(ProjectScopedView, FormPage):
 
     def context(self) -> dict[str, Any]:
         """List the members."""
+        role = self.project.role_of(self.request.user)
         members = self.project.memberships.select_related("user").order_by("user__username")
-        return {"project": self.project, "members": members}
+        can_manage = role is not None and role.includes(Role.ADMIN)
+        return {"project": self.project, "members": members, "role": role, "can_manage": can_manage}
+
+    def post(self, request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        """Give a role: every member may look, admins may change."""
+        require_role(self.project, request.user, Role.ADMIN)
+        return super().post(request, **kwargs)
 
     def done(self, form: MemberForm) -> HttpResponse:
         """Give the person the role."""
@@ -165,20 +163,31 @@ class MemberListView(ProjectScopedView, FormPage):
 
 
 class MemberRemoveView(ProjectScopedView, ButtonView):
-    """Takes a person out of a project."""
+    """Takes a person out of a project, after asking."""
 
+    template_name = "projects/member_remove.html"
     needs = Role.ADMIN
+
+    @cached_property
+    def member(self) -> Membership:
+        """The membership of the path. 404 for somebody who is no member."""
+        members = self.project.memberships.select_related("user")
+        return find(members, "member", user__username=self.kwargs["username"])
+
+    def context(self) -> dict[str, Any]:
+        """Name both, and say whether the person leaves by this."""
+        is_self = self.member.user == self.request.user
+        return {"project": self.project, "member": self.member, "is_self": is_self}
 
     def act(self) -> str:
         """Remove the membership."""
-        members = self.project.memberships.select_related("user")
-        member = find(members, "member", user__username=self.kwargs["username"])
-        services.remove_member(project=self.project, membership=member)
-        return f"{self.kwargs['username']} does not belong to the project any more."
+        services.remove_member(project=self.project, membership=self.member)
+        return f"{self.kwargs['username']} does not belong to {self.project.name} any more."
 
     def back(self) -> str:
-        """Return the path of the members' page."""
-        return reverse("members", args=[self.project.uid])
+        """Return the path of the members' page, or of the projects for somebody who left this one."""
+        still_there = Project.objects.visible_to(self.request.user).filter(pk=self.project.pk).exists()
+        return reverse("members", args=[self.project.uid]) if still_there else reverse("projects")
 
 
 class TokenListView(FormPage):
@@ -192,7 +201,7 @@ class TokenListView(FormPage):
 
     def context(self) -> dict[str, Any]:
         """List the tokens, without their secrets."""
-        return {"tokens": ApiToken.objects.filter(user=self.request.user)}
+        return {"tokens": ApiToken.objects.filter(user=self.request.user), "now": timezone.now()}
 
     def done(self, form: TokenForm) -> HttpResponse:
         """Make a token and show it this once: not after a redirect, as its secret is kept nowhere."""
@@ -202,14 +211,26 @@ class TokenListView(FormPage):
 
 
 class TokenRevokeView(ButtonView):
-    """Revokes a token of one's own."""
+    """Revokes a token of one's own, after asking."""
+
+    template_name = "projects/token_revoke.html"
+
+    @cached_property
+    def token(self) -> ApiToken:
+        """The token of the path. 404 for those of others."""
+        token: ApiToken = find(
+            ApiToken.objects.filter(user=self.request.user), "token", token_key=self.kwargs["token_id"]
+        )
+        return token
+
+    def context(self) -> dict[str, Any]:
+        """Name the token."""
+        return {"token": self.token}
 
     def act(self) -> str:
         """Revoke it."""
-        own = ApiToken.objects.filter(user=self.request.user)
-        token = find(own, "token", token_key=self.kwargs["token_id"])
-        services.revoke_token(token=token)
-        return f"The token {token.name} was revoked."
+        services.revoke_token(token=self.token)
+        return f"The token {self.token.name} was revoked."
 
     def back(self) -> str:
         """Return the path of the tokens' page."""

@@ -5,22 +5,26 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from runner import manifest
-from runner.client import Backoff, Client, Fenced, NoAnswer, Refused
+from runner.client import Backoff, Client, Fenced, NoAnswer, Refused, StoreAway
 from runner.control import Control
 from runner.durable import note, read_record, write_record
-from runner.lines import ERROR, WARNING
+from runner.lines import ERROR, INFO, WARNING
 from runner.manifest import Candidate, Changed, Found, Unsuitable
+from runner.parts import PartSender
 from runner.protocol import ArtifactOffer
+from runner.store import ObjectStore
 
 SCAN_SECONDS: Final = 0.5
 UPLOAD_IDLE_SECONDS: Final = 60.0  # an upload may take hours, but not stand still for longer
 MAX_ROUNDS: Final = 3  # attempts that end neither stored nor refused, before it is an error
+VERIFY_SECONDS: Final = 120.0  # how long the end of an attempt waits until what it brought is compared with its hashes
 
 Remark = Callable[[int, str], None]
 
@@ -42,37 +46,57 @@ class ArtifactWatcher:
         self._seen: dict[str, list[Found]] = {}  # as of the last pass
         self._offers: dict[str, tuple[list[Found], ArtifactOffer]] = {}
         self._rounds: dict[str, int] = {}
+        self._waiting: dict[str, tuple[str, list[Found]]] = {}  # id and files of what the hub is verifying
+        self._waits_until = float("inf")
+        self._is_store_away = False
+        self._quit = threading.Event()
+        self._parts = PartSender(client, ObjectStore(UPLOAD_IDLE_SECONDS, self._quit), self._quit)
         self._has_ended = False
-        self._is_leaving = False
         self._wake = threading.Event()
         self.done = threading.Event()  # everything that the trainer left is stored or given up
 
     def run(self) -> None:
         """Scan until everything is done after the trainer's end, or the attempt is fenced."""
         backoff = Backoff()
-        while not (self._control.fenced.is_set() or self._is_leaving):
+        while not (self._control.fenced.is_set() or self._quit.is_set()):
             wait, has_ended = SCAN_SECONDS, self._has_ended
             self._wake.clear()
             try:
-                if self._pass(has_ended=has_ended) and has_ended:
+                is_done = self._pass(has_ended=has_ended)
+                self._tell_store(None)
+                if is_done and has_ended:
                     break
                 backoff.reset()
             except NoAnswer as problem:
                 wait = backoff.delay(problem)
+                self._tell_store(problem)
             except Fenced:
                 self._control.fence()
             if has_ended == self._has_ended:
                 self._wake.wait(wait)
         self.done.set()
 
-    def trainer_ended(self) -> None:
-        """Nothing will be written any more: scan at once, and take what is there as it is."""
+    def _tell_store(self, problem: NoAnswer | None) -> None:
+        """Say in the log when the store of artifacts goes away, and when it is back."""
+        if isinstance(problem, StoreAway) and not self._is_store_away:
+            self._remark(WARNING, f"Artifacts cannot be stored now; the runner keeps trying: {problem}")
+            self._is_store_away = True
+        elif problem is None and self._is_store_away:
+            self._remark(INFO, "Artifacts are stored again.")
+            self._is_store_away = False
+
+    def trainer_ended(self, *, verify_seconds: float = VERIFY_SECONDS) -> None:
+        """Nothing will be written any more: scan at once, and take what is there as it is.
+
+        `verify_seconds`: how long to wait, at most, until the hub has compared what it got with the hashes.
+        """
+        self._waits_until = min(self._waits_until, time.monotonic() + verify_seconds)
         self._has_ended = True
         self._wake.set()
 
     def leave(self) -> list[str]:
         """Stop; return the sources that are not stored and not given up."""
-        self._is_leaving = True
+        self._quit.set()
         self._wake.set()
         return [candidate.source for candidate in self._find(has_ended=True)]
 
@@ -104,7 +128,10 @@ class ArtifactWatcher:
             if has_ended:
                 self._given_up.add(candidate.source)  # an empty directory is nothing
             return
-        if is_steady or has_ended or candidate.is_whole:
+        if candidate.source in self._waiting:
+            uid, sent = self._waiting[candidate.source]
+            self._settle(candidate, sent, self._client.post(f"artifacts/{uid}/complete", {}))
+        elif is_steady or has_ended or candidate.is_whole:
             self._deliver(candidate, found, self._offer(candidate, found))
 
     def _offer(self, candidate: Candidate, found: list[Found]) -> ArtifactOffer:
@@ -119,15 +146,28 @@ class ArtifactWatcher:
         answer = self._client.post("artifacts", offer)
         if answer.get("state") not in ("complete", "verified"):
             for index in self._missing(answer, offer):
-                file = found[index]
-                path = manifest.locate(self._output, candidate, file.name)
-                blocks = partial(manifest.read_blocks, path, file.size_bytes)
-                self._client.put(f"artifacts/{answer['id']}/files/{index}", blocks, file.size_bytes)
+                self._send(f"artifacts/{answer['id']}/files/{index}", candidate, found[index], answer.get("part_size"))
             answer = self._client.post(f"artifacts/{answer['id']}/complete", {})
-        if answer.get("state") in ("complete", "verified"):
+        self._settle(candidate, found, answer)
+
+    def _send(self, place: str, candidate: Candidate, file: Found, part_size: Any) -> None:
+        path = manifest.locate(self._output, candidate, file.name)
+        if isinstance(part_size, int):
+            self._parts.send(place, path, file.size_bytes, file.modified_ns, part_size)
+        else:
+            self._client.put(place, partial(manifest.read_blocks, path, file.size_bytes), file.size_bytes)
+
+    def _settle(self, candidate: Candidate, found: list[Found], answer: dict[str, Any]) -> None:
+        """Note what the hub says of an artifact of which it has all bytes."""
+        uid, state = answer.get("id"), answer.get("state")
+        if state == "complete" and isinstance(uid, str) and time.monotonic() < self._waits_until:
+            self._waiting[candidate.source] = (uid, found)
+            return
+        self._waiting.pop(candidate.source, None)
+        if state in ("complete", "verified"):
             self._keep_record(candidate, found, answer)
         else:
-            self._count_round(candidate, str(answer.get("state")))
+            self._count_round(candidate, str(state))
 
     @staticmethod
     def _missing(answer: dict[str, Any], offer: ArtifactOffer) -> list[int]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from runner.client import Fenced, NoAnswer
+from runner.cluster import Allocation, ClusterOutput, ClusterTrainer, find_allocation
 from runner.control import Control
 from runner.delivery import Delivery, write_exit
 from runner.durable import note, printable
@@ -17,7 +18,7 @@ from runner.folder import AttemptFolder
 from runner.gpus import GpuReader, visible_devices
 from runner.lines import ERROR, INFO
 from runner.memory import count_oom_kills
-from runner.output import Output
+from runner.output import Output, Parser
 from runner.processes import become_subreaper, kill_tree
 from runner.protocol import ClaimAnswer, ExitReport
 from runner.sampler import Sampler
@@ -35,10 +36,13 @@ class Attempt:
     """Lives on the main thread: the trainer dies with the thread that started it."""
 
     def __init__(self, folder: AttemptFolder, job: dict[str, Any], claim: ClaimAnswer, control: Control) -> None:
-        self._folder, self._claim, self._control = folder, claim, control
+        self._folder, self._job, self._claim, self._control = folder, job, claim, control
         self._delivery = Delivery(folder, job, claim, control)
         self._telemetry = self._delivery.telemetry
         self._resume_from: Path | None = None
+        self._allocation: Allocation | None = None
+        self._sampler: Sampler | None = None
+        self._sink: Parser | ClusterOutput
         self._obstacle: CannotPrepare | None = None
         self._is_ready = False
         self._was_stopped = self._was_killed = False
@@ -71,6 +75,7 @@ class Attempt:
     def _prepare_workspace(self) -> None:
         client = self._delivery.make_client()
         try:
+            self._allocation = find_allocation(os.environ, self._claim.get("nodes", 1))
             self._resume_from = prepare(self._folder, self._claim, client, self._control.fenced)
         except CannotPrepare as problem:
             self._obstacle = problem
@@ -87,18 +92,30 @@ class Attempt:
 
     def _start(self) -> Trainer:
         become_subreaper()
-        environment = make_environment(os.environ, self._claim, self._folder, self._resume_from)
+        environment = make_environment(os.environ, self._claim, self._folder, self._resume_from, self._job["hub_url"])
         self._oom_kills = count_oom_kills()
-        trainer = Trainer(self._claim["command"], environment, self._folder.output)
+        nodes = self._allocation
+        trainer = self._start_on_nodes(environment, nodes) if nodes else self._start_here(environment)
         trainer.watch(self._control)
-        self._output = Output(self._telemetry, trainer.stdout, trainer.stderr)
         self._output.start()
-        self._sampler = Sampler(
-            self._telemetry, trainer.pid, GpuReader(visible_devices(environment)), self._folder.processes
-        )
-        start_thread("sample", self._sampler.run)
         self._control.phase = "training"
         self._delivery.trainer_started(trainer.pid)
+        return trainer
+
+    def _start_here(self, environment: dict[str, str]) -> Trainer:
+        trainer = Trainer(self._claim["command"], environment, self._folder.output)
+        self._sink = Parser(self._telemetry)
+        self._output = Output(self._sink, trainer.stdout, trainer.stderr)
+        gpus = GpuReader(visible_devices(environment))
+        self._sampler = Sampler(self._telemetry.add_sample, trainer.pid, gpus, self._folder.processes)
+        start_thread("sample", self._sampler.run)
+        return trainer
+
+    def _start_on_nodes(self, environment: dict[str, str], allocation: Allocation) -> Trainer:
+        """Start it on every node; those take samples of themselves."""
+        trainer = ClusterTrainer(allocation, self._claim["command"], environment, self._folder.output)
+        self._sink = ClusterOutput(self._telemetry, trainer, allocation.nodes, self._control)
+        self._output = Output(self._sink, trainer.stdout, trainer.stderr)
         return trainer
 
     def _supervise(self, trainer: Trainer) -> bool:
@@ -134,7 +151,9 @@ class Attempt:
             note(f"{left} processes could not be killed yet")
 
     def _kill_tree(self, trainer: Trainer) -> int:
-        helpers = [pid for pid in self._sampler.spared if pid != trainer.pid]
+        trainer.kill_elsewhere()
+        spared = self._sampler.spared if self._sampler else ()
+        helpers = [pid for pid in spared if pid != trainer.pid]
         return kill_tree(self._claim["attempt"], spared=helpers, unreaped=[trainer.pid])
 
     def _end(self, trainer: Trainer) -> bool:
@@ -145,14 +164,16 @@ class Attempt:
         report["out_of_memory"] = was_killed_by_kernel and (count_oom_kills() or 0) > (self._oom_kills or 0)
         write_exit(self._folder, report)
         self._control.enter("finishing")
-        self._sampler.end()
+        if self._sampler:
+            self._sampler.end()
         if left := self._kill_tree(trainer):
             self._telemetry.remark(ERROR, f"{left} processes of the trainer could not be killed.")
         self._delivery.artifacts.trainer_ended()
         self._output.finish(PARSE_SECONDS)
-        if exit_code != 0 and not self._was_stopped:
-            report["message"] = printable(self._telemetry.last_complaint)[:MAX_MESSAGE_CHARACTERS]
-            write_exit(self._folder, report)
+        report["progress"] = self._telemetry.progress
+        self._sink.complete(report)
+        report["message"] = printable(report["message"])[:MAX_MESSAGE_CHARACTERS]
+        write_exit(self._folder, report)
         return self._deliver(report)
 
     def _finish_without_trainer(self, problem: Problem | None, message: str) -> bool:

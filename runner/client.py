@@ -24,6 +24,8 @@ MAX_RETRY_AFTER_SECONDS: Final = 30.0  # a longer wish of the hub is cut
 LATER: Final = frozenset({408, 425, 429})  # 4xx that ask for the same call later
 GIVE_UP_SECONDS: Final = 24 * 3600.0  # how long anything is sent again
 
+STORE_AWAY: Final = "store_unavailable"  # of an answer 503: the hub is there, and its store of artifacts is not
+
 Failures = (OSError, http.client.HTTPException, ValueError)
 
 
@@ -33,6 +35,10 @@ class NoAnswer(Exception):
     def __init__(self, why: str, retry_after: float = 0.0) -> None:
         super().__init__(why)
         self.retry_after = min(max(retry_after, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+class StoreAway(NoAnswer):
+    """The object store, for the hub or for this node, did not take or give what it should; it may be tried again."""
 
 
 class Refused(Exception):
@@ -105,7 +111,7 @@ class Client:
             if response.length:
                 raise NoAnswer("the download was cut short")
         except Failures as error:
-            raise NoAnswer(_name_failure(error)) from error
+            raise NoAnswer(name_failure(error)) from error
         finally:
             self.close()  # also when the reader stops half-way
 
@@ -121,7 +127,7 @@ class Client:
             return self._read_answer(self._exchange(method, path, body, length, kind))
         except Failures as error:
             self.close()
-            raise NoAnswer(_name_failure(error)) from error
+            raise NoAnswer(name_failure(error)) from error
         except BaseException as error:
             if not isinstance(error, (Refused, Fenced, NoAnswer)):
                 self.close()
@@ -147,6 +153,8 @@ class Client:
         try:
             connection.request(method, self._prefix + path, body=body, headers=headers)
         except ConnectionError:
+            if connection.sock is None:
+                raise  # nobody took the connection
             # The hub may have answered without reading everything. That answer counts.
             with contextlib.suppress(*Failures):
                 response = connection.getresponse()
@@ -185,6 +193,8 @@ def judge(status: int, data: bytes, retry_after: str | None) -> dict[str, Any]:
     if status == 413:
         raise Refused(status, "too_large", "The body is larger than a server on the way accepts.")
     seconds = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else 0.0
+    if code == STORE_AWAY and body is not None:
+        raise StoreAway(str(body.get("detail", ""))[:300], seconds)
     raise NoAnswer(f"status {status}", seconds)
 
 
@@ -212,5 +222,6 @@ def _parse_object(data: bytes) -> dict[str, Any] | None:
     return body if isinstance(body, dict) else None
 
 
-def _name_failure(error: BaseException) -> str:
+def name_failure(error: BaseException) -> str:
+    """Return a line about an error of a connection, for logs."""
     return f"{type(error).__name__}: {error}"[:200]

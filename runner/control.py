@@ -27,6 +27,16 @@ class Control:
         """SIGTERM and SIGINT mean stop; signals that engines send as warnings are ignored."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self.stop())
+        self._ignore_warnings()
+
+    def ignore_signals(self) -> None:
+        """Orders come another way; what an engine sends to all processes is not for this one."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self._ignore_warnings()
+
+    @staticmethod
+    def _ignore_warnings() -> None:
         for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
             signal.signal(number, signal.SIG_IGN)
 

@@ -19,7 +19,7 @@ class AttemptFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.job = path / "job.json"  # written by the executor: attempt, hub_url, token
+        self.job = path / "job.json"  # written by the executor: attempt, hub_url, token, claim_seconds
         self.lock = path / "attempt.lock"  # held: a runner is alive
         self.runner = path / "runner.json"  # which process holds it
         self.claim = path / "claim.json"  # the hub's answer to the claim

@@ -1,5 +1,7 @@
 """Becomes the trainer: `python -I -S launch.py RUNNER_PID STATUS_FD COMMAND…` tightens itself, then execs.
 
+With 0 for the runner's pid it does not die with the runner, and memory is not taken from it first.
+
 Its own process, because code between fork and exec in a program with threads may deadlock. It writes "ready"
 to the status pipe right before the exec, which closes the pipe; when the exec fails, the errno follows.
 """
@@ -22,18 +24,25 @@ def main(arguments: list[str]) -> int:
     runner, status = int(arguments[0]), int(arguments[1])
     command = arguments[2:]
     os.set_inheritable(status, False)  # noqa: FBT003
-    _die_with(runner)
-    _tighten()
+    if runner:
+        _die_with(runner)
+        _give_way()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _reset_signals()
     os.write(status, b"ready ")
     try:
-        os.execvpe(command[0], command, _read_environment())  # noqa: S606  the recipe's argument list
+        os.execvpe(command[0], command, _environment_bytes())  # noqa: S606  the recipe's argument list
     except OSError as error:
         os.write(status, str(error.errno).encode())
     return 127
 
 
-def _read_environment() -> dict[bytes, bytes]:
+def read_environment() -> dict[str, str]:
+    """Return the variables of this process as it was given them."""
+    return {os.fsdecode(name): os.fsdecode(value) for name, value in _environment_bytes().items()}
+
+
+def _environment_bytes() -> dict[bytes, bytes]:
     """Return the variables as they were given: the interpreter adds LC_CTYPE to its own in a C locale."""
     with open("/proc/self/environ", "rb") as file:
         pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if entry)
@@ -48,8 +57,7 @@ def _die_with(runner: int) -> None:
     libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _tighten() -> None:
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _give_way() -> None:
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write(str(OOM_SCORE_ADJUSTMENT))

@@ -145,13 +145,14 @@ def find_step(name: str) -> int | None:
     return step if step is not None and step in INT64 else None
 
 
-def read_blocks(path: Path, size_bytes: int) -> Iterator[bytes]:
-    """Yield exactly `size_bytes` bytes of a file in blocks of 1 MiB. Raises Changed when it has fewer."""
+def read_blocks(path: Path, size_bytes: int, start: int = 0) -> Iterator[bytes]:
+    """Yield exactly `size_bytes` bytes of a file from `start` on, in blocks of 1 MiB. Raises Changed for fewer."""
     try:
         descriptor = os.open(path, OPEN_FLAGS)
     except OSError as error:
         raise Changed(path.name) from error
     try:
+        os.lseek(descriptor, start, os.SEEK_SET)
         while size_bytes > 0:
             block = os.read(descriptor, min(BLOCK_BYTES, size_bytes))
             if not block:

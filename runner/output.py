@@ -8,10 +8,10 @@ import select
 import threading
 import time
 from collections import deque
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
-from runner.lines import INFO, WARNING, LineSplitter, decode_line, find_level, parse_metrics
-from runner.protocol import STREAMS
+from runner.lines import ERROR, INFO, WARNING, LineSplitter, decode_line, find_level, parse_metrics
+from runner.protocol import STREAMS, ExitReport
 from runner.telemetry import Telemetry
 from runner.threads import start_thread
 
@@ -79,11 +79,54 @@ class ChunkQueue:
             return chunk
 
 
+class Sink(Protocol):
+    """Where whole lines go; called by one thread."""
+
+    def take(self, stream: int, time_us: int, line: bytes) -> None:
+        """Handle one line, without its end."""
+
+    def lines_left_out(self, count: int) -> None:
+        """Note that lines were thrown away."""
+
+    def flush(self) -> None:
+        """That was the last line."""
+
+
+class Parser:
+    """Makes log lines and points of metrics of a trainer's lines."""
+
+    def __init__(self, telemetry: Telemetry, origin: str = "") -> None:
+        """`origin` stands before every line of the log, for a node other than the first."""
+        self._telemetry, self._origin = telemetry, origin
+        self.last_complaint = ""  # newest line of stderr, or of level ERROR and above; why the trainer failed
+        self.lines_left_out = telemetry.lines_left_out
+        self.flush = telemetry.flush
+
+    def take(self, stream: int, time_us: int, line: bytes) -> None:
+        """Add one line to the log, or its points to the metrics."""
+        metrics = parse_metrics(line) if stream == STDOUT else None
+        if metrics:
+            self._telemetry.add_metric_line(time_us, metrics)
+            return
+        text = decode_line(line)
+        level = find_level(text, DEFAULT_LEVELS[stream])
+        if (stream == STDERR or level >= ERROR) and text.strip():
+            self.last_complaint = text
+        if self._origin:
+            text = decode_line(self._origin.encode() + line)
+        self._telemetry.add_line(time_us, level, stream, text)
+
+    def complete(self, report: ExitReport) -> None:
+        """Put into the report what the trainer said last of why it failed."""
+        if report["exit_code"] != 0 and not report["was_stopped"]:
+            report["message"] = self.last_complaint
+
+
 class Output:
     """Reads both pipes until they end, or until the trainer's tree is gone and nothing is left in them."""
 
-    def __init__(self, telemetry: Telemetry, stdout: int, stderr: int) -> None:
-        self._telemetry = telemetry
+    def __init__(self, sink: Sink, stdout: int, stderr: int) -> None:
+        self._sink = sink
         self._queue = ChunkQueue()
         self._streams = {stdout: STDOUT, stderr: STDERR}
         self._splitters = {STDOUT: LineSplitter(), STDERR: LineSplitter()}
@@ -138,22 +181,14 @@ class Output:
                 self._add(chunk)
         for stream, splitter in self._splitters.items():
             for line in splitter.flush():
-                self._add_line(stream, time.time_ns() // 1000, line)
-        self._telemetry.flush()
+                self._sink.take(stream, time.time_ns() // 1000, line)
+        self._sink.flush()
         self._parsed.set()
 
     def _add(self, chunk: Chunk) -> None:
         splitter = self._splitters[chunk.stream]
         if chunk.lost:
             splitter.flush()  # its end is among the lost; it was counted with them
-            self._telemetry.lines_left_out(chunk.lost)
+            self._sink.lines_left_out(chunk.lost)
         for line in splitter.feed(chunk.data):
-            self._add_line(chunk.stream, chunk.time_us, line)
-
-    def _add_line(self, stream: int, time_us: int, line: bytes) -> None:
-        metrics = parse_metrics(line) if stream == STDOUT else None
-        if metrics:
-            self._telemetry.add_metric_line(time_us, metrics)
-        else:
-            text = decode_line(line)
-            self._telemetry.add_line(time_us, find_level(text, DEFAULT_LEVELS[stream]), stream, text)
+            self._sink.take(chunk.stream, chunk.time_us, line)

@@ -66,29 +66,32 @@ def find_descendants(root: int, processes: dict[int, Process], spared: Collectio
     return found
 
 
-def find_marked(attempt: str, pids: Iterable[int]) -> set[int]:
-    """Return those of the pids whose environment carries the attempt's marker."""
-    marker = f"{MARKER_VARIABLE}={attempt}".encode()
+def find_marked(marker: str, pids: Iterable[int], variable: str = MARKER_VARIABLE) -> set[int]:
+    """Return those of the pids whose environment carries the marker, by default the attempt's."""
+    entry = f"{variable}={marker}".encode()
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:
-            if marker in file.read().split(b"\0"):
+            if entry in file.read().split(b"\0"):
                 found.add(pid)
     return found
 
 
-def find_tree(attempt: str, spared: Collection[int] = (), known: Collection[Identity] = ()) -> list[Process]:
+def find_tree(
+    marker: str, spared: Collection[int] = (), known: Collection[Identity] = (), variable: str = MARKER_VARIABLE
+) -> list[Process]:
     """Return the living processes of the attempt: this process's descendants, all marked ones, and the known."""
     processes = read_processes()
-    pids = find_descendants(os.getpid(), processes, spared) | find_marked(attempt, processes)
+    pids = find_descendants(os.getpid(), processes, spared) | find_marked(marker, processes, variable)
     pids |= {process.pid for process in processes.values() if (process.pid, process.start_time) in known}
     pids -= {os.getpid(), *spared}
     return [processes[pid] for pid in pids if processes[pid].state not in "ZX"]
 
 
 def kill_tree(
-    attempt: str,
+    marker: str,
     *,
+    variable: str = MARKER_VARIABLE,
     spared: Collection[int] = (),
     unreaped: Collection[int] = (),
     known: Collection[Identity] = (),
@@ -96,11 +99,12 @@ def kill_tree(
 ) -> int:
     """SIGKILL the attempt's processes, round after round. Returns how many still live after `seconds`.
 
-    `spared` are left alone; `unreaped` are killed, but somebody else waits for them; `known` belong to the
-    attempt although neither their parent nor their environment shows it any more.
+    The marker is the value of `variable` in their environment. `spared` are left alone; `unreaped` are killed, but
+    somebody else waits for them; `known` belong to the attempt although neither their parent nor their environment
+    shows it any more.
     """
     deadline = time.monotonic() + seconds
-    while victims := find_tree(attempt, spared, known):
+    while victims := find_tree(marker, spared, known, variable):
         handles = [handle for victim in victims if (handle := send_signal(victim, signal.SIGKILL)) >= 0]
         _wait_for_end(handles)
         reap_orphans({*spared, *unreaped})

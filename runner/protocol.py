@@ -12,8 +12,11 @@ attempt's own token as `Authorization: Bearer`. Bodies are JSON unless said othe
 | POST metrics | MetricBatch | SequenceAnswer |
 | POST artifacts | ArtifactOffer | ArtifactAnswer |
 | PUT artifacts/ID/files/INDEX | the bytes of one file of the offer | {} |
+| POST artifacts/ID/files/INDEX/part | PartRequest | Ticket |
+| POST artifacts/ID/files/INDEX/join | {} | JoinAnswer |
 | POST artifacts/ID/complete | {} | ArtifactAnswer |
 | GET resume/files/INDEX | | the bytes of one file of the checkpoint to resume from |
+| POST resume/files/INDEX/link | {} | Ticket |
 | POST exit | ExitReport | {"status": …} |
 
 Errors are JSON objects with `code` and `detail`:
@@ -24,13 +27,17 @@ Errors are JSON objects with `code` and `detail`:
 - 401: the token is not known (any more). As `fenced`.
 - other 4xx: sending the same again will not help. 5xx, 429 and no answer: send the same again later.
 
+Where the hub keeps artifacts in an object store, its ArtifactAnswer has `part_size`. Then the runner sends files
+straight to that store, part after part: it asks for a ticket, PUTs the part to the ticket's URL, and joins the parts of
+files that have several. A file may also go through the hub as ever.
+
 Batches of one stream are numbered 1, 2, 3, … A number the hub has already stored is answered 200 and
 changes nothing, so every call may be repeated after a lost answer.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypedDict
+from typing import Any, Final, Literal, NotRequired, TypedDict
 
 VERSION: Final = 1
 VERSION_HEADER: Final = "X-Trainhub-Protocol"
@@ -44,6 +51,8 @@ MAX_LINE_CHARACTERS: Final = 16_384  # longer log lines are cut by the runner, w
 MAX_METRIC_KEY_CHARACTERS: Final = 250  # as the MLflow protocol has it
 MAX_ARTIFACT_FILES: Final = 10_000
 MAX_FILE_NAME_CHARACTERS: Final = 400
+MAX_PARTS: Final = 10_000  # of a file in an object store
+MIN_PART_BYTES: Final = 5 * 1024 * 1024  # of every part but the last, as object stores have it
 
 LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 STREAMS: Final = ("stdout", "stderr", "trainhub")  # the third holds the runner's own remarks
@@ -76,14 +85,24 @@ class FileEntry(TypedDict):
 class ResumeSource(TypedDict):
     """The checkpoint to restore; its files are fetched by their index in `files`.
 
-    `is_directory` is false when the checkpoint is one file: then `files` has one entry.
+    `is_directory` is false when the checkpoint is one file: then `files` has one entry. `is_direct`: an object store
+    has them, and the hub gives links to it; older hubs leave it out.
     """
 
     artifact: str
     name: str
     step: int | None
     is_directory: bool
+    is_direct: NotRequired[bool]
     files: list[FileEntry]
+
+
+class Tracking(TypedDict):
+    """What the trainer's MLflow client needs: ids of its run and project, and a token that may track the run."""
+
+    run: str
+    experiment: str
+    token: str
 
 
 class ClaimAnswer(TypedDict):
@@ -94,6 +113,8 @@ class ClaimAnswer(TypedDict):
     `checkpoint_pattern` is a glob below the output folder; `complete_marker`, when not empty, a file name
     that must exist inside a matching directory before it counts as whole. `datasets` are the folders
     that trainers may read data from. `log_sequence` and `metric_sequence` are the numbers already stored.
+    Hubs of before `tracking` leave it out, and so does one for an attempt that it made without a token.
+    `nodes` is on how many the trainer is started; 1 where it is left out.
     """
 
     attempt: str
@@ -107,6 +128,8 @@ class ClaimAnswer(TypedDict):
     resume: ResumeSource | None
     log_sequence: int
     metric_sequence: int
+    tracking: NotRequired[Tracking]
+    nodes: NotRequired[int]
 
 
 class StartedRequest(TypedDict):
@@ -205,10 +228,43 @@ class ArtifactOffer(TypedDict):
 
 
 class ArtifactAnswer(TypedDict):
-    """`missing`: indexes of files whose bytes the hub does not hold yet; empty once complete."""
+    """`missing`: indexes of files whose bytes the hub does not hold yet; empty once complete.
+
+    `state` "complete": all bytes are there, and are being compared with their hashes; asking for completion again tells
+    how that ended. `part_size`: how many bytes a part has that goes straight to the object store; absent where files go
+    through the hub.
+    """
 
     id: str
     state: Literal["writing", "complete", "verified", "corrupt"]
+    missing: list[int]
+    part_size: NotRequired[int]
+
+
+class PartRequest(TypedDict):
+    """Part `number` (from 1) of a file that is cut into parts of `part_size` bytes; `md5` is its MD5 in base64.
+
+    A file of at most `part_size` bytes is one part, and needs no joining.
+    """
+
+    number: int
+    part_size: int
+    md5: str
+
+
+class Ticket(TypedDict):
+    """A URL that allows one request at the object store for some minutes, with exactly these headers.
+
+    `url` is None when there is nothing to do: the part is there, or (for a download) the file comes from the hub alone.
+    """
+
+    url: str | None
+    headers: dict[str, str]
+
+
+class JoinAnswer(TypedDict):
+    """Which parts are still missing; the file is whole when there are none."""
+
     missing: list[int]
 
 
@@ -219,7 +275,8 @@ class ExitReport(TypedDict):
     that signal. `was_stopped`: the runner had sent SIGTERM before the trainer ended. `was_killed`: the grace
     period was over. `out_of_memory`: the kernel's counter says so. `message` is one line for people, empty
     when there is nothing to add. `runner_died`: a recovery run reports for a runner that is gone.
-    `problem`: why the trainer could not be started at all, None when it was.
+    `problem`: why the trainer could not be started at all, None when it was. `progress`: how far the trainer came by
+    its last word, 0 to 1, None when unknown; heartbeats may have missed it. Runners of before this key leave it out.
     """
 
     exit_code: int | None
@@ -230,4 +287,11 @@ class ExitReport(TypedDict):
     runner_died: bool
     problem: Literal["resume_damaged", "command_not_found", "workspace_failed"] | None
     message: str
+    progress: NotRequired[float | None]
     ended_at_ms: int
+
+
+def part_size_for(size_bytes: int, part_size: int) -> int:
+    """Return how many bytes the parts of a file have: `part_size`, or whole MiB more when it would have too many."""
+    least = -(-size_bytes // MAX_PARTS)
+    return max(part_size, -(-least // 2**20) * 2**20)

@@ -41,6 +41,8 @@ def recover(folder: AttemptFolder) -> int:
     if left and left.get("is_final") and claim_record is None:
         note("the hub did not let the runner start; nothing to recover")
         return 0
+    if claim_record is not None:
+        left = None  # a second runner left, because the one that claimed the attempt was there before it
     job = folder.read_job()
     control = Control()
     control.phase = "finishing"
@@ -62,6 +64,8 @@ def _deliver(
         if claim is not NOTHING_CLAIMED:
             delivery.telemetry.remark(WARNING, "The runner died; up to the last second of output may be missing.")
     delivery.start()
+    # The hub waits for a recovery less long than verification may take; it goes on with that by itself.
+    delivery.artifacts.trainer_ended(verify_seconds=0)
     start_thread("artifacts", delivery.artifacts.run)
     is_delivered = delivery.finish(report)
     if control.fenced.is_set():

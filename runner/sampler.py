@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +14,6 @@ from runner.durable import read_record, write_record
 from runner.folder import read_boot_id
 from runner.gpus import GpuReader
 from runner.processes import Identity, find_descendants, read_processes, reap_orphans
-from runner.telemetry import Telemetry
 
 SAMPLE_SECONDS: Final = 5.0
 FIRST_SAMPLE_SECONDS: Final = 1.0  # soon, so that a page shows something
@@ -22,9 +22,18 @@ FIRST_SAMPLE_SECONDS: Final = 1.0  # soon, so that a page shows something
 class Sampler:
     """The loop that samples until `end`. Failures leave a sample out, nothing more."""
 
-    def __init__(self, telemetry: Telemetry, trainer_pid: int, gpus: GpuReader, record: Path) -> None:
-        """`record`: where the tree is noted, for a recovery that has to kill it without its parent's help."""
-        self._telemetry, self._trainer_pid, self._gpus, self._record = telemetry, trainer_pid, gpus, record
+    def __init__(
+        self,
+        report: Callable[[int, dict[str, float]], None],
+        trainer_pid: int,
+        gpus: GpuReader,
+        record: Path | None = None,
+    ) -> None:
+        """`report` takes the number of a sample, from 1, and its metrics.
+
+        `record`: where the tree is noted, for a recovery that has to kill it without its parent's help.
+        """
+        self._report, self._trainer_pid, self._gpus, self._record = report, trainer_pid, gpus, record
         self._ended = threading.Event()
         self._step = 0
         self._ticks: dict[tuple[int, int], int] = {}  # CPU time by (pid, start time), in clock ticks
@@ -36,12 +45,10 @@ class Sampler:
         while not self._ended.wait(wait):
             wait = SAMPLE_SECONDS
             values = self._sample_tree() | self._gpus.read()
-            if self._telemetry.reports_gpu_utilization:
-                values.pop("gpu_utilization", None)
             if self._ended.is_set():
                 return
             self._step += 1
-            self._telemetry.add_points(self._step, time.time_ns() // 1_000_000, values)
+            self._report(self._step, values)
             reap_orphans(self.spared)
 
     def end(self) -> None:
@@ -55,6 +62,8 @@ class Sampler:
         return (self._trainer_pid,) if helper is None else (self._trainer_pid, helper)
 
     def _note_tree(self, processes: list[Identity]) -> None:
+        if self._record is None:
+            return
         with contextlib.suppress(OSError):
             write_record(self._record, {"boot_id": read_boot_id(), "processes": processes})
 

@@ -13,7 +13,8 @@ from runner.durable import note, write_record
 from runner.folder import AttemptFolder, describe_process
 from runner.protocol import ClaimAnswer, ClaimRequest
 
-CLAIM_SECONDS: Final = 120.0  # then the hub has given the attempt up
+CLAIM_SECONDS: Final = 120.0  # where job.json has no `claim_seconds`; then the hub has given the attempt up
+TRACKING_KEYS: Final = ("run", "experiment", "token")
 CLAIM_SHAPE: Final[dict[str, Any]] = {
     "attempt": str,
     "command": list,
@@ -64,13 +65,20 @@ def claim_attempt(folder: AttemptFolder, job: dict[str, Any], control: Control) 
 
     try:
         with contextlib.closing(client):
-            answer = retry(call, leaving=control.fenced, seconds=CLAIM_SECONDS)
+            answer = retry(call, leaving=control.fenced, seconds=_claim_seconds(job))
     except (NoAnswer, Refused, Fenced, StoppedEarlyError) as problem:
         _leave(folder, problem)
         return None
     with contextlib.suppress(OSError):
-        write_record(folder.claim, answer)
+        # For a recovery, which starts no trainer: it has no use for the trainer's token.
+        write_record(folder.claim, {key: value for key, value in answer.items() if key != "tracking"})
     return cast("ClaimAnswer", answer)
+
+
+def _claim_seconds(job: dict[str, Any]) -> float:
+    """Return how long to ask a hub that does not answer: as the executor says, which knows when jobs start."""
+    seconds = job.get("claim_seconds")
+    return float(seconds) if isinstance(seconds, int | float) and seconds > 0 else CLAIM_SECONDS
 
 
 def _leave(folder: AttemptFolder, problem: Exception) -> None:
@@ -92,7 +100,17 @@ def check_claim(answer: dict[str, Any], attempt: str) -> dict[str, Any]:
     texts = [*answer["command"], *answer["datasets"], *answer["environment"].values()]
     if not answer["command"] or not all(isinstance(text, str) for text in texts):
         raise NoAnswer("the answer to the claim has no usable command, datasets or environment")
+    if type(answer.get("nodes", 1)) is not int:
+        raise NoAnswer("the answer to the claim has no usable number of nodes")
+    if "tracking" in answer and not _is_tracking(answer["tracking"]):
+        raise NoAnswer("the answer to the claim has no usable tracking")
     return answer
+
+
+def _is_tracking(tracking: Any) -> bool:
+    """Tell whether these are values for variables of the trainer."""
+    values = [tracking.get(key) for key in TRACKING_KEYS] if isinstance(tracking, dict) else [None]
+    return all(isinstance(value, str) and value.isascii() and value.isprintable() and value for value in values)
 
 
 def read_claim(folder: AttemptFolder, record: dict[str, Any] | None, attempt: str) -> ClaimAnswer | None:

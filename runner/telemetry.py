@@ -10,12 +10,11 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from runner.durable import printable
-from runner.lines import CUT_MARK, ERROR, WARNING, MetricLine
+from runner.lines import CUT_MARK, WARNING, MetricLine
 from runner.protocol import MAX_LINE_CHARACTERS, STREAMS, JsonFloat, MetricColumns
 from runner.spool import Spool
 
 TRAINHUB: Final = STREAMS.index("trainhub")
-STDERR: Final = STREAMS.index("stderr")
 BATCH_LINES: Final = 1_000  # a batch is written when it has so many lines or points
 BATCH_BYTES: Final = 256 * 1024  # or about so much text
 MAX_BATCH_POINTS_HERE: Final = 2_000  # plus one line's worth stays below the protocol's limit
@@ -34,7 +33,6 @@ class Telemetry:
         """`max_steps`: what the run's settings give, to tell progress from steps."""
         self.logs, self.metrics = logs, metrics
         self.progress: float | None = None
-        self.last_complaint = ""  # newest line of stderr, or of level ERROR and above
         self.reports_gpu_utilization = False
         self._max_steps = max_steps
         self._knows_progress = False
@@ -62,8 +60,6 @@ class Telemetry:
 
     def add_line(self, time_us: int, level: int, stream: int, text: str) -> None:
         """Collect one log line. Writes when a batch is full."""
-        if (stream == STDERR or level >= ERROR) and text.strip():
-            self.last_complaint = text
         with self._filling:
             self._lines.append((time_us, level, stream, text))
             self._line_bytes += len(text)
@@ -93,6 +89,12 @@ class Telemetry:
         if "gpu_utilization" in line.values:
             self.reports_gpu_utilization = True
         self.add_points(line.step, time_us // 1000, line.values)
+
+    def add_sample(self, step: int, values: dict[str, float]) -> None:
+        """Collect what is used just now; a trainer that reports its GPUs' use itself is believed instead."""
+        if self.reports_gpu_utilization:
+            values = {key: value for key, value in values.items() if key != "gpu_utilization"}
+        self.add_points(step, time.time_ns() // 1_000_000, values)
 
     def add_points(self, step: int, time_ms: int, values: dict[str, float]) -> None:
         """Collect one value for each key. Writes when a batch is full."""

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -37,11 +38,12 @@ class CannotStart(Exception):
 
 
 def make_environment(
-    own: Mapping[str, str], claim: ClaimAnswer, folder: AttemptFolder, resume_from: Path | None
+    own: Mapping[str, str], claim: ClaimAnswer, folder: AttemptFolder, resume_from: Path | None, hub_url: str
 ) -> dict[str, str]:
-    """Return the trainer's variables, built from nothing: allowed ones, the recipe's, then trainhub's."""
+    """Return the trainer's variables, built from nothing: allowed ones, MLflow's, the recipe's, then trainhub's."""
     environment = {name: own[name] for name in INHERITED if name in own}
     environment |= {n: v for n, v in own.items() if n.startswith("SLURM_") and n not in WITHHELD}
+    environment |= tracking_variables(claim, hub_url)
     environment |= claim["environment"]
     environment |= {
         "TRAINHUB_CONFIG": str(folder.config),
@@ -55,19 +57,44 @@ def make_environment(
     return environment
 
 
+def tracking_variables(claim: ClaimAnswer, hub_url: str) -> dict[str, str]:
+    """Return what makes an MLflow client of the trainer log to this run; nothing where the recipe names a server."""
+    tracking = claim.get("tracking")
+    if tracking is None or "MLFLOW_TRACKING_URI" in claim["environment"]:
+        return {}
+    return {
+        "MLFLOW_TRACKING_URI": hub_url.rstrip("/") + "/mlflow",
+        "MLFLOW_TRACKING_TOKEN": tracking["token"],
+        "MLFLOW_EXPERIMENT_ID": tracking["experiment"],
+        "MLFLOW_RUN_ID": tracking["run"],
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # the links would go to pages that MLflow has
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+
+
 class Trainer:
     """A started trainer. Its pid stays valid until `collect`, because nobody else reaps it."""
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], cwd: Path) -> None:
-        """Start it; must run on the main thread, whose death would kill it. Raises CannotStart."""
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        *,
+        stdin: int = subprocess.DEVNULL,
+        is_bound: bool = True,
+    ) -> None:
+        """Start it; must run on the main thread, whose death kills it when it `is_bound`. Raises CannotStart."""
         self.stdout, stdout = _make_pipe()
         self.stderr, stderr = _make_pipe()
         status_read, status = os.pipe2(os.O_CLOEXEC)
-        self.has_ended = False
+        self.ended = threading.Event()
+        binding = os.getpid() if is_bound else 0
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid()), str(status), *command],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-I", "-S", str(LAUNCHER), str(binding), str(status), *command],
+                stdin=stdin,
                 stdout=stdout,
                 stderr=stderr,
                 cwd=cwd,
@@ -103,14 +130,22 @@ class Trainer:
         os.close(self.stderr)
 
     def watch(self, control: Control) -> None:
-        """Have `has_ended` set, and the main thread woken, when the trainer ends."""
+        """Have `ended` set, and the main thread woken, when the trainer ends."""
 
         def wait() -> None:
             os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-            self.has_ended = True
+            self.ended.set()
             control.wake()
 
         start_thread("wait for trainer", wait)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone; known once it is watched."""
+        return self.ended.is_set()
+
+    def kill_elsewhere(self) -> None:
+        """Kill what is not on this machine: nothing."""
 
     def terminate(self) -> None:
         """Send SIGTERM to the trainer process alone."""

@@ -8,15 +8,18 @@ import json
 import os
 import threading
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, BinaryIO, Final, Literal
 
 from runner.client import Client, NoAnswer, Refused, retry
 from runner.durable import write_through
 from runner.folder import AttemptFolder
 from runner.protocol import ClaimAnswer, FileEntry, ResumeSource
+from runner.store import ObjectStore
 
 RESERVE_BYTES: Final = 64 * 1024  # released before the exit record is written
 DOWNLOAD_SECONDS: Final = 3600.0  # how long one file may be tried while the hub is away
+
+STORE_SECONDS: Final = 60.0  # that a download from the object store may stand still
 
 Problem = Literal["resume_damaged", "command_not_found", "workspace_failed"]
 
@@ -60,6 +63,7 @@ class Download:
     def __init__(self, root: Path, source: ResumeSource, client: Client, leaving: threading.Event) -> None:
         self._root, self._source = root, source
         self._client, self._leaving = client, leaving
+        self._store = ObjectStore(STORE_SECONDS, leaving)
 
     def run(self) -> Path:
         """Return the restored file or directory. Raises: CannotPrepare, Fenced, NoAnswer, OSError."""
@@ -74,29 +78,71 @@ class Download:
         return target
 
     def _fetch(self, index: int, entry: FileEntry, path: Path) -> None:
-        def fetch() -> dict[str, Any]:
-            self._fetch_once(index, entry, path)
-            return {}
-
-        try:
-            retry(fetch, leaving=self._leaving, seconds=DOWNLOAD_SECONDS)
-        except Refused as refusal:
-            text = f"The hub does not give {entry['name']} of the checkpoint: {refusal.detail}"
-            raise CannotPrepare("workspace_failed", text) from refusal
-
-    def _fetch_once(self, index: int, entry: FileEntry, path: Path) -> None:
-        digest, size = hashlib.sha256(), 0
         with open(path, "wb") as file:
-            for block in self._client.download(f"resume/files/{index}"):
-                if self._leaving.is_set():
-                    raise NoAnswer("leaving")
-                size += len(block)
-                if size > entry["size_bytes"]:
-                    break
-                digest.update(block)
-                file.write(block)
-        if size != entry["size_bytes"] or digest.hexdigest() != entry["sha256"]:
-            text = f"{entry['name']} of the checkpoint to resume from is damaged (size or sha256 differs)."
+            got = _Got(file, entry)
+
+            def fetch() -> dict[str, Any]:
+                self._fetch_on(index, got)
+                return {}
+
+            try:
+                retry(fetch, leaving=self._leaving, seconds=DOWNLOAD_SECONDS)
+            except Refused as refusal:
+                text = f"The hub does not give {entry['name']} of the checkpoint: {refusal.detail}"
+                raise CannotPrepare("workspace_failed", text) from refusal
+            got.check()
+
+    def _fetch_on(self, index: int, got: _Got) -> None:
+        """Fetch what is still missing, from the object store where that has it, else all from the hub."""
+        if got.is_all:
+            return
+        url = self._find_url(index)
+        if url is None:
+            got.begin_again()
+        blocks = self._client.download(f"resume/files/{index}") if url is None else self._store.get(url, got.size)
+        for block in blocks:
+            if self._leaving.is_set():
+                raise NoAnswer("leaving")
+            got.add(block)
+            if got.is_all:
+                break
+
+    def _find_url(self, index: int) -> str | None:
+        """Return where the object store has a file, None when the hub sends it."""
+        if not self._source.get("is_direct"):
+            return None
+        url = self._client.post(f"resume/files/{index}/link", {}).get("url")
+        return url if isinstance(url, str) else None
+
+
+class _Got:
+    """What has come of a file, hashed as it came."""
+
+    def __init__(self, file: BinaryIO, entry: FileEntry) -> None:
+        self._file, self._entry = file, entry
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Forget what has come."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._digest, self.size = hashlib.sha256(), 0
+
+    @property
+    def is_all(self) -> bool:
+        """Tell whether nothing more is expected: all bytes came, or too many; an empty file has to be asked for."""
+        return self.size > 0 and self.size >= self._entry["size_bytes"]
+
+    def add(self, block: bytes) -> None:
+        """Take the next bytes. Raises OSError when the disk is full."""
+        self.size += len(block)
+        self._digest.update(block)
+        self._file.write(block)
+
+    def check(self) -> None:
+        """Raise CannotPrepare when it is not what the manifest says."""
+        if self.size != self._entry["size_bytes"] or self._digest.hexdigest() != self._entry["sha256"]:
+            text = f"{self._entry['name']} of the checkpoint to resume from is damaged (size or sha256 differs)."
             raise CannotPrepare("resume_damaged", text)
 
 

@@ -13,9 +13,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from runs import services
-from runs.api.installation import describe_executors
+from runs.executor_use import read_executor_use
 from runs.models import Attempt, Run, RunDeletion, RunEvent
-from runs.registry import recipe_problems, recipes
+from runs.registry import configuration_problems, look_for_recipes_with_digests
 from trainhub.errors import DomainError
 
 
@@ -62,12 +62,14 @@ class RunAdmin(ReadOnlyAdmin):
 
     def installation_view(self, request: HttpRequest) -> HttpResponse:
         """Show recipes and executors with what is wrong with them."""
+        recipes, problems = look_for_recipes_with_digests()
         context = {
             **self.admin_site.each_context(request),
             "title": "Recipes and executors",
-            "recipes": [recipe for _, recipe in sorted(recipes().items())],
-            "recipe_problems": sorted(recipe_problems().items()),
-            "executors": describe_executors(),
+            "recipes": [recipe for _, recipe in sorted(recipes.items())],
+            "recipe_problems": sorted(problems.items()),
+            "configuration_problems": configuration_problems(),
+            "executors": read_executor_use(),
         }
         return render(request, "admin/installation.html", context)
 
@@ -109,7 +111,7 @@ class AttemptAdmin(ReadOnlyAdmin):
     search_fields = ["uid", "run__uid", "run__name", "host", "handle"]
     list_select_related = ["run"]
     ordering = ["-id"]
-    exclude = ["token_digest"]
+    exclude = ["token_digest", "tracking_digest"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).filter(run__deleted_at=None)

@@ -9,20 +9,40 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Count, F, Q, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from projects.models import Project
 from runner.protocol import ClaimRequest, ExitReport, HeartbeatRequest
 from runs.lifecycle import LIVE, OUTCOMES, Reason, Status, transition
 from runs.models import Attempt, ExecutorLock, Run
 from trainhub.errors import AlreadyClaimed, Conflict, Fenced
+from trainhub.retrying import retry_undone
 
 SKEW_SHOWN_SECONDS = 5.0  # smaller differences are travel time and jitter
+# How much earlier than the grace period before the end a stop is still the time limit's: engines warn early, and check
+# their clocks now and then (sbatch(1), --signal: up to 60 s; the slack that the executor adds for uploads: 60 s).
+ENGINE_WARNS_EARLY, HUB_WARNS_EARLY = timedelta(seconds=150), timedelta(seconds=5)
+# What it means for an attempt that its engine ended it; `runs.executors.base.Ending` without the empty one.
+REASONS_OF_ENDINGS = {
+    "node_failed": Reason.NODE_FAILED,
+    "time_limit": Reason.TIME_LIMIT,
+    "preempted": Reason.PREEMPTED,
+    "cancelled": Reason.CANCELLED_IN_ENGINE,
+    "refused": Reason.SUBMIT_REFUSED,
+    "out_of_memory": Reason.OUT_OF_MEMORY,
+}
 
 
 def attempt_token(uid: str) -> str:
     """Return the attempt's token: derived, so that a submit repeated after a crash hands out the same one."""
     return hmac.new(settings.SECRET_KEY.encode(), f"attempt:{uid}".encode(), hashlib.sha256).hexdigest()
+
+
+def tracking_token(uid: str) -> str:
+    """Return the token that the trainer's MLflow client of an attempt gets: it may track, and nothing else."""
+    return hmac.new(settings.SECRET_KEY.encode(), f"tracking:{uid}".encode(), hashlib.sha256).hexdigest()
 
 
 def token_digest(token: str) -> str:
@@ -34,22 +54,27 @@ def open_attempt(*, run: Run, gpu_indexes: list[int], slots: int | None = None) 
     """Record the next attempt of a queued run and move the run to starting, both or neither.
 
     After a crash it resumes from the newest verified checkpoint of the run; the first attempt from the one asked for.
-    `slots` is how many attempts the executor takes at once; None does not look whether there is room.
+    `slots` is how many attempts the executor takes at once; None does not look whether there is room, nor whether the
+    project's limits allow it.
 
     Raises: StatusChanged when the run is no longer queued, Conflict when another scheduler gave the room away.
     """
+    nodes, gpus = run.reserved
     with transaction.atomic():
         if slots is not None:
             _check_room(run.executor, gpu_indexes, slots)
+            _check_limits(run.project_id, nodes * gpus)
         previous = run.attempts.order_by("-number").first()
         attempt = Attempt(
             run=run,
             number=previous.number + 1 if previous else 1,
             executor=run.executor,
             gpu_indexes=gpu_indexes,
+            gpu_count=nodes * gpus,
             resume_from=_checkpoint_to_restore(run, has_run_before=previous is not None),
         )
         attempt.token_digest = token_digest(attempt_token(attempt.uid))
+        attempt.tracking_digest = token_digest(tracking_token(attempt.uid))
         # The guarded step comes first: of two schedulers one fails here and writes nothing.
         transition(run=run, to=Status.STARTING, actor="scheduler")
         attempt.save()
@@ -60,16 +85,40 @@ def _check_room(executor: str, gpu_indexes: list[int], slots: int) -> None:
     """Look again, alone, whether the slot and the GPUs are still free. Raises: Conflict. Call in a transaction."""
     ExecutorLock.objects.get_or_create(name=executor)
     ExecutorLock.objects.select_for_update().get(name=executor)
-    live = Attempt.objects.filter(executor=executor, ended_at__isnull=True).values_list("gpu_indexes", flat=True)
-    taken = {index for indexes in live for index in indexes}
-    if len(live) >= slots or taken & set(gpu_indexes):
+    live = Attempt.objects.filter(executor=executor, ended_at__isnull=True).order_by()
+    is_full = live.count() >= slots
+    if is_full or (gpu_indexes and _taken_gpus() & set(gpu_indexes)):
         raise Conflict("Another scheduler gave this room away.")
+
+
+def _taken_gpus() -> set[int]:
+    """Return the GPUs of this machine that attempts hold, also those of an executor that was renamed meanwhile."""
+    live = Attempt.objects.filter(ended_at__isnull=True).order_by()
+    return {index for indexes in live.values_list("gpu_indexes", flat=True) for index in indexes}
+
+
+def _check_limits(project: int, gpus: int) -> None:
+    """Look again, alone, whether the project's limits allow one more run. Raises: Conflict. Call in a transaction.
+
+    The project is locked, not the executor: its runs may start on several at once. Runs can be queued meanwhile.
+    """
+    limited = Project.objects.exclude(Q(max_running_runs=None) & Q(max_gpus=None)).order_by().filter(pk=project)
+    found = limited.select_for_update(no_key=True).values_list("max_running_runs", "max_gpus").first()
+    if found is None:
+        return
+    max_runs, max_gpus = found
+    live = Attempt.objects.filter(run__project=project, ended_at__isnull=True).order_by()
+    used = live.aggregate(runs=Count("pk"), gpus=Coalesce(Sum("gpu_count"), 0))
+    is_over = max_gpus is not None and gpus and used["gpus"] + gpus > max_gpus
+    if is_over or (max_runs is not None and used["runs"] >= max_runs):
+        raise Conflict("Another scheduler started what the project's limits allow.")
 
 
 def _checkpoint_to_restore(run: Run, *, has_run_before: bool) -> Any:
     if has_run_before:
+        # What the trainer saved in its output folder; what it sent as a model elsewhere may have another layout.
         newest = (
-            run.artifacts.filter(type="checkpoint", state="verified")
+            run.artifacts.filter(type="checkpoint", state="verified", is_from_client=False)
             .order_by(F("step").desc(nulls_last=True), "-id")
             .first()
         )
@@ -100,6 +149,7 @@ def claim_attempt(*, attempt: Attempt, claim: ClaimRequest) -> Attempt:
     return attempt
 
 
+@retry_undone
 def record_start(*, attempt: Attempt, trainer_pid: int) -> None:
     """Note that the trainer process exists: the run is running. Asking again changes nothing. Raises: Fenced."""
     with transaction.atomic():
@@ -133,12 +183,16 @@ def record_heartbeat(*, attempt: Attempt, heartbeat: HeartbeatRequest) -> str | 
     heard = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(**changes)
     if not heard:
         raise Fenced("The attempt has ended.")
-    if heartbeat["progress"] is not None:
-        Run.objects.filter(pk=attempt.run_id, status__in=LIVE).exclude(progress=heartbeat["progress"]).update(
-            progress=heartbeat["progress"], updated_at=now
-        )
+    _note_progress(attempt, heartbeat["progress"], now)
     is_cancelling = attempt.run.status == Status.CANCELLING
     return "cancel" if is_cancelling else None
+
+
+def _note_progress(attempt: Attempt, progress: float | None, now: datetime) -> None:
+    if progress is not None:
+        Run.objects.filter(pk=attempt.run_id, status__in=LIVE).exclude(progress=progress).update(
+            progress=progress, updated_at=now
+        )
 
 
 def _note_signal(attempt: Attempt) -> None:
@@ -169,6 +223,7 @@ def lock_live(attempt: Attempt) -> Run:
     return run
 
 
+@retry_undone
 def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner") -> Run:
     """End an attempt by its exit report, and with it the run, or queue the run again when it may restart.
 
@@ -176,7 +231,7 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
     """
     with transaction.atomic():
         run = _lock_run(attempt)
-        reason = judge(run_status=Status(run.status), report=report)
+        reason = judge(run_status=Status(run.status), report=report, told=told_reason(attempt, report))
         message = describe_exit(report, reason)
         ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
             ended_at=timezone.now(),
@@ -188,12 +243,14 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
         )
         if not ended:
             return run
+        _note_progress(attempt, report.get("progress"), timezone.now())
         if report["was_stopped"]:
             _note_signal(attempt)
         evidence = {name: report[name] for name in ("exit_code", "signal", "was_stopped", "was_killed", "runner_died")}
         return _end_run(run, attempt, reason, message, actor, {"attempt": attempt.number, **evidence})
 
 
+@retry_undone
 def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str = "") -> Run | None:
     """End an attempt whose runner will not speak any more, on the scheduler's evidence.
 
@@ -214,7 +271,7 @@ def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str
 
 def _end_run(run: Run, attempt: Attempt, reason: Reason, message: str, actor: str, evidence: dict[str, Any]) -> Run:
     to = OUTCOMES[reason].status
-    if may_restart(run, attempt, reason):
+    if may_restart(run, attempt, reason, evidence.get("exit_code")):
         restart = f"{OUTCOMES[reason].text} Restart {attempt.number} of {run.max_restarts}."
         return transition(
             run=run,
@@ -229,31 +286,52 @@ def _end_run(run: Run, attempt: Attempt, reason: Reason, message: str, actor: st
     return transition(run=run, to=to, reason=reason, message=message, actor=actor, attempt=attempt, evidence=evidence)
 
 
-def may_restart(run: Run, attempt: Attempt, reason: Reason) -> bool:
-    """Tell whether another attempt follows: a crash, restarts left, and nobody asked to cancel."""
+def may_restart(run: Run, attempt: Attempt, reason: Reason, exit_code: int | None = None) -> bool:
+    """Tell whether another attempt follows: a crash, restarts left, and nobody asked to cancel.
+
+    `exit_code`: of the trainer, if known; its recipe says with which ones another attempt would end in the same way.
+    """
     return (
         OUTCOMES[reason].may_restart
         and run.status in {Status.STARTING, Status.RUNNING}
         and attempt.number <= run.max_restarts
+        and exit_code not in run.recipe_snapshot.get("no_restart_exit_codes", [])
     )
 
 
-def judge(*, run_status: Status, report: ExitReport) -> Reason:  # noqa: PLR0911 - one return for each case reads best
-    """Decide why the attempt ended, from the runner's report and whether a cancel was asked for."""
+def judge(*, run_status: Status, report: ExitReport, told: Reason | None = None) -> Reason:  # noqa: PLR0911 - one return for each case reads best
+    """Decide why the attempt ended, from the runner's report and whether a cancel was asked for.
+
+    `told` is why somebody other than trainhub's users stopped or ended it, where that is known.
+    """
     asked = run_status == Status.CANCELLING
     if asked and (report["was_stopped"] or report["runner_died"]):
         return Reason.CANCELLED
     if report["runner_died"]:
-        return Reason.RUNNER_DIED
+        return told or Reason.RUNNER_DIED
     if report["problem"] is not None:
         return Reason.CHECKPOINT_DAMAGED if report["problem"] == "resume_damaged" else Reason.START_FAILED
     if report["out_of_memory"]:
         return Reason.OUT_OF_MEMORY
     if report["was_stopped"]:
-        return Reason.STOPPED_OUTSIDE
+        return told or Reason.STOPPED_OUTSIDE
     if report["signal"] is not None:
         return Reason.TRAINER_KILLED
     return Reason.FINISHED if report["exit_code"] == 0 else Reason.TRAINER_FAILED
+
+
+def told_reason(attempt: Attempt, report: ExitReport) -> Reason | None:
+    """Return why the engine or a time limit ended the attempt, None when neither is known to have done it.
+
+    A trainer that was warned of the limit ends before it, when the engine has nothing to say yet.
+    """
+    ending = REASONS_OF_ENDINGS.get(attempt.engine_ending)
+    end = attempt.engine_ends_at
+    if ending or end is None or not report["was_stopped"]:
+        return ending
+    early = ENGINE_WARNS_EARLY if attempt.engine_state else HUB_WARNS_EARLY
+    is_near = timezone.now() >= end - timedelta(seconds=attempt.run.grace_seconds) - early
+    return Reason.TIME_LIMIT if is_near else None
 
 
 def describe_exit(report: ExitReport, reason: Reason) -> str:

@@ -18,7 +18,7 @@ _POINTS = 300  # of a line: one for every two units
 
 @dataclass(frozen=True)
 class ChartLine:
-    """One metric: `parts` are values of `points` attributes, one for each stretch without a gap."""
+    """One metric, or one run: `parts` are values of `points` attributes, one for each stretch without a gap."""
 
     key: str
     parts: list[str]
@@ -45,6 +45,19 @@ def read_chart(run: Run, keys: Sequence[str], *, ancestors: RunQuerySet) -> Char
     stories = read_stories(Run.objects.filter(pk=run.pk), hidden=False, ancestors=ancestors)
     (metrics,) = read_metrics(stories, SeriesRequest(keys=list(keys)[:MAX_LINES], limit=_POINTS))
     return draw_chart(metrics.series)
+
+
+def read_overlay(runs: Sequence[Run], key: str) -> Chart | None:
+    """Return the chart of one metric of several runs, a line for each in their order, empty where a run has none.
+
+    None when no run has a finite value yet.
+    """
+    stories = read_stories(Run.objects.filter(pk__in=[run.pk for run in runs]), hidden=False)
+    found = {one.story.uid: one.series for one in read_metrics(stories, SeriesRequest(keys=[key], limit=_POINTS))}
+    return draw_chart({run.uid: found.get(run.uid, {}).get(key, _NOTHING) for run in runs})
+
+
+_NOTHING = Series([], [], [], [], total=0, thinned=False)
 
 
 def draw_chart(series: dict[str, Series]) -> Chart | None:

@@ -17,8 +17,9 @@ from django.db.models.lookups import (
     Lookup,
 )
 
-from runs.conditions import METRICS, Condition, Place
-from runs.models import RunMetric, RunParameter
+from runs.conditions import METRICS, TAGS, Condition, Place
+from runs.models import RunMetric, RunParameter, RunTag
+from runs.models.tracking import tag_is
 
 Value = float | str | None
 
@@ -43,11 +44,16 @@ _COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 def fulfilling(condition: Condition) -> QuerySet[Any, Any]:
     """Return the rows that fulfil a condition, at most one for each run; each has a `run_id`.
 
-    An index holds name, value and run of each, so that neither finding nor counting them reads a row.
+    An index holds name, value and run of each, so that neither finding nor counting them reads a row; of tags, whose
+    values may be too long for one, the beginning of the value.
     """
     rows: QuerySet[Any, Any]
     if condition.place.group == METRICS:
         column, rows = "value", RunMetric.objects.filter(key=condition.place.name)
+    elif condition.place.group == TAGS:
+        column, rows = "value", RunTag.objects.filter(key=condition.place.name)
+        if condition.operator == "=":
+            return rows.filter(tag_is(str(condition.value)))
     else:
         column = "text" if isinstance(condition.value, str) else "number"
         rows = RunParameter.objects.filter(group=condition.place.group, name=condition.place.name)
@@ -57,7 +63,7 @@ def fulfilling(condition: Condition) -> QuerySet[Any, Any]:
 
 
 def values_at(place: Place, run_ids: Iterable[int]) -> dict[int, Value]:
-    """Return the newest value of a metric, or a parameter's value, by run; runs without one are left out.
+    """Return the newest value of a metric, or the value of a parameter or tag, by run; runs without are left out.
 
     Nothing is asked of the value in SQL: only the index that begins with the run can serve then, on any database.
     """
@@ -65,6 +71,8 @@ def values_at(place: Place, run_ids: Iterable[int]) -> dict[int, Value]:
     if place.group == METRICS:
         rows = RunMetric.objects.filter(run_id__in=run_ids, key=place.name)
         return {run_id: value for run_id, value in rows.values_list("run_id", "value") if value is not None}
+    if place.group == TAGS:
+        return dict(RunTag.objects.filter(run_id__in=run_ids, key=place.name).values_list("run_id", "value"))
     rows = RunParameter.objects.filter(run_id__in=run_ids, group=place.group, name=place.name)
     found = rows.values_list("run_id", "number", "text")
     return {run_id: number if text is None else text for run_id, number, text in found}

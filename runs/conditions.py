@@ -1,8 +1,8 @@
-"""Conditions of run lists on newest metrics and on parameters: `metrics.loss < 1.2 and hyperparameters.lora = true`.
+"""Conditions of run lists on newest metrics, parameters and tags: `metrics.loss < 1.2 and params.optim = 'adamw'`.
 
     conditions := condition { "and" condition }
     condition  := group "." name operator value
-    group      := "metrics" | "hyperparameters" | "model_parameters"
+    group      := "metrics" | "hyperparameters" | "model_parameters" | "params" | "tags"
     name       := letters, digits and _ . / - | "…" | `…`        (a doubled quote stands for one)
     operator   := "=" | "!=" | "<" | "<=" | ">" | ">="
     value      := number | "true" | "false" | "…" | '…'
@@ -18,13 +18,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 METRICS = "metrics"
-PARAMETER_GROUPS = ("hyperparameters", "model_parameters")
+PARAMETER_ORIGINS = ("hyperparameters", "model_parameters", "params")  # the last is what a tracking client logged
+TAGS = "tags"
 MAX_CONDITIONS = 10
 MAX_LENGTH = 2000  # characters of one text of conditions
 MAX_NAME = 250  # characters, as the tables have them; also of a text to compare with
 
 _SPACE = re.compile(r"\s*")
-_GROUP = re.compile(r"(metrics|hyperparameters|model_parameters)\.")
+_GROUP = re.compile(r"(metrics|hyperparameters|model_parameters|params|tags)\.")
 _NAME = re.compile(r"[\w./-]+")
 _QUOTED_NAME = re.compile(r'"(?:[^"]|"")*"|`(?:[^`]|``)*`')
 _OPERATOR = re.compile(r"<=|>=|!=|=|<|>")
@@ -40,10 +41,16 @@ class InvalidCondition(ValueError):
 
 @dataclass(frozen=True)
 class Place:
-    """What is compared or ordered by: `group` is METRICS or one of PARAMETER_GROUPS, `name` any text."""
+    """What is compared or ordered by: `group` is METRICS, TAGS or one of PARAMETER_ORIGINS, `name` any text."""
 
     group: str
     name: str
+
+    @property
+    def text(self) -> str:
+        """The place as `parse_place` takes it."""
+        quoted = self.name.replace('"', '""')
+        return f"{self.group}.{self.name}" if _NAME.fullmatch(self.name) else f'{self.group}."{quoted}"'
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,8 @@ class _Reader:
             raise InvalidCondition(f"At most {MAX_LENGTH} characters are taken.")
         if "\0" in text:
             raise InvalidCondition("Null characters are not allowed.")
+        if not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise InvalidCondition("Half of a pair of surrogates is no character.")
         self._text = text
         self._at = 0
         self._take(_SPACE)
@@ -101,7 +110,7 @@ class _Reader:
     def place(self) -> Place:
         group = self._take(_GROUP, is_spaced=False)
         if not group:
-            raise self.refusal("metrics., hyperparameters. or model_parameters.")
+            raise self.refusal("metrics., hyperparameters., model_parameters., params. or tags.")
         quoted = self._take(_QUOTED_NAME)
         name = _unquoted(quoted) if quoted else self._take(_NAME)
         if not name:
@@ -119,11 +128,16 @@ class _Reader:
         operator = self._take(_OPERATOR)
         if not operator:
             raise self.refusal("one of = != < <= > >=")
+        if place.group == TAGS and operator not in {"=", "!="}:
+            raise InvalidCondition(f"Tags are texts: compare {place.text} by = or !=.")
         start = self._at
         value = self._value()
         if isinstance(value, str) and (place.group == METRICS or operator not in {"=", "!="}):
             self._at = start
             raise self.refusal("a number")
+        if isinstance(value, float) and place.group == TAGS:
+            self._at = start
+            raise self.refusal("a text in quotes")
         return Condition(place, operator, value)
 
     def _value(self) -> float | str:

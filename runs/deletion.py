@@ -13,12 +13,22 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Sum
+from django.db.models import Count, Q, Sum
 from django.utils import timezone
 
 from projects.models import Project, ProjectStatus
-from runs.lifecycle import TRANSITIONS, Status
-from runs.models import Attempt, Run, RunDeletion, RunEvent, RunParameter, TelemetryCounter
+from runs.lifecycle import allowed_next
+from runs.models import (
+    Attempt,
+    Run,
+    RunDataset,
+    RunDeletion,
+    RunEvent,
+    RunParameter,
+    RunTag,
+    RunTracking,
+    TelemetryCounter,
+)
 from runs.telemetry.removal import Amount, amount_of, mark_removed, remove_newest_step
 from trainhub.errors import Conflict, IllegalTransition, NotFound
 
@@ -26,6 +36,7 @@ KEEPING_TAGS = ("release", "candidate")
 NAMED_AT_MOST = 20  # runs or checkpoints in a refusal
 ERASED_AFTER = timedelta(minutes=1)  # requests that were looking at the run come to their end first
 STEP_ROWS = 500  # small rows, deleted in one transaction
+STEP_DATASETS = 20  # of up to 16 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +50,7 @@ class Content:
 
 def content_of(run: Run) -> Content:
     """Return what goes when `run` is deleted. Two queries."""
-    sums = run.artifacts.aggregate(count=Count("pk"), size=Sum("size_bytes", default=0))
+    sums = run.artifacts.aggregate(count=Count("pk"), size=Sum("size_bytes", filter=~Q(state="removed"), default=0))
     return Content(amount_of(run.pk), sums["count"], sums["size"])
 
 
@@ -49,7 +60,7 @@ def find_obstacle(run: Run) -> Conflict | None:
         return IllegalTransition(
             f"The run is {run.status}; only a run that has ended can be deleted.",
             status=run.status,
-            allowed=sorted(status.value for status in TRANSITIONS[Status(run.status)]),
+            allowed=allowed_next(run.status, is_managed=run.is_managed),
         )
     tagged = run.artifacts.filter(tags__value__in=KEEPING_TAGS).order_by("id").distinct()
     kept = [(artifact.name, artifact.uid) for artifact in tagged[:NAMED_AT_MOST]]
@@ -57,6 +68,14 @@ def find_obstacle(run: Run) -> Conflict | None:
         return Conflict(
             f"Checkpoints are tagged release or candidate; take the tags off first: {_names(kept)}.",
             reason="tagged",
+            artifacts=[uid for _, uid in kept],
+        )
+    registered = run.artifacts.filter(model_versions__isnull=False, model_versions__deleted_at=None)
+    kept = [(artifact.name, artifact.uid) for artifact in registered.order_by("id").distinct()[:NAMED_AT_MOST]]
+    if kept:
+        return Conflict(
+            f"Checkpoints are versions of registered models; delete those first: {_names(kept)}.",
+            reason="registered",
             artifacts=[uid for _, uid in kept],
         )
     built = [(other.name, other.uid) for other in _built_on(run)]
@@ -126,9 +145,11 @@ def lock_kept(run_id: int) -> Run:
     return run
 
 
-def runs_to_erase(*, now: datetime, limit: int) -> list[Run]:
-    """Return deleted runs whose telemetry is gone, those deleted first."""
+def runs_to_erase(*, now: datetime, limit: int, after: tuple[datetime, int] | None = None) -> list[Run]:
+    """Return deleted runs whose telemetry is gone, those deleted first; `after` this moment and key of a run."""
     waiting = Run.objects.filter(deleted_at__lte=now - ERASED_AFTER)
+    if after is not None:
+        waiting = waiting.filter(Q(deleted_at__gt=after[0]) | Q(deleted_at=after[0], pk__gt=after[1]))
     without = waiting.exclude(telemetry__leftovers_since__isnull=False)
     return list(without.order_by("deleted_at", "id")[:limit])
 
@@ -141,6 +162,10 @@ def erase_rows_step(run: Run) -> bool:
     if (
         remove_newest_step(run.pk)
         or _erase_some(RunParameter, run)
+        or _erase_some(RunTag, run)
+        or _erase_some(RunDataset, run, STEP_DATASETS)
+        or _release_some("parent", run)
+        or _release_some("job", run)
         or _erase_some(RunEvent, run)
         or _erase_some(Attempt, run)
     ):
@@ -152,6 +177,14 @@ def erase_rows_step(run: Run) -> bool:
     return False
 
 
-def _erase_some(model: type[RunParameter | RunEvent | Attempt], run: Run) -> int:
-    ids = list(model.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[:STEP_ROWS])
+def _release_some(relation: str, run: Run) -> int:
+    """Let some runs forget `run`, below which they are nested or whose token made them."""
+    ids = list(RunTracking.objects.filter(**{relation: run}).order_by("pk").values_list("pk", flat=True)[:STEP_ROWS])
+    return RunTracking.objects.filter(pk__in=ids).update(**{relation: None}) if ids else 0
+
+
+def _erase_some(
+    model: type[RunParameter | RunTag | RunDataset | RunEvent | Attempt], run: Run, most: int | None = None
+) -> int:
+    ids = list(model.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[: most or STEP_ROWS])
     return model.objects.filter(pk__in=ids).delete()[0] if ids else 0

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from runs.conditions import METRICS, InvalidCondition, parse_place
+from runs.epoch import EPOCH
 from trainhub.api.paging import MAX_ID, decode_cursor, encode_cursor
 
 COLUMNS = ("created_at", "completed_at", "name", "progress", "priority")
 NULLABLE = frozenset({"completed_at"})  # of COLUMNS
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def write_cursor(order: Order, position: Position) -> str:
     """Return the cursor behind `position`."""
     value = position.value
     if isinstance(value, datetime):
-        value = (value - _EPOCH) // timedelta(microseconds=1)
+        value = (value - EPOCH) // timedelta(microseconds=1)
     return encode_cursor([order.text, value, position.run_id])
 
 
@@ -92,7 +92,7 @@ def _position(order: Order, content: Any) -> Position:
 def _time(value: Any) -> datetime:
     if type(value) is not int:
         raise ValueError("not a time")
-    return _EPOCH + timedelta(microseconds=value)
+    return EPOCH + timedelta(microseconds=value)
 
 
 def _number(value: Any) -> float:

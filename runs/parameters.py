@@ -7,9 +7,10 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-from runs.conditions import MAX_NAME, PARAMETER_GROUPS
-from runs.recipes import with_defaults
+from runs.conditions import MAX_NAME
+from runs.recipes import PARAMETER_GROUPS, with_defaults
 
+LOGGED = "params"  # the group of what a tracking client wrote
 MAX_ROWS = 1000  # of a group of one run; what comes after is shown but not found
 
 Row = tuple[str, float | None, str | None]

@@ -14,9 +14,11 @@ from runs.deletion import lock_kept
 from runs.lifecycle import Reason, Status, transition
 from runs.models import Run, RunParameter, TelemetryCounter
 from runs.parameters import effective
-from runs.recipes import Recipe, check_values, known_to
-from runs.registry import DEFAULT_EXECUTOR, executors, get_recipe
-from trainhub.errors import InvalidInput, StatusChanged
+from runs.placement import checked_compute, choose_executor, without_choices
+from runs.recipes import Recipe, check_nodes, check_values, known_to
+from runs.registry import recipe_to_run
+from runs.tracking.external import end_external
+from trainhub.errors import Conflict, InvalidInput, StatusChanged
 
 if TYPE_CHECKING:
     from artifacts.models import Artifact
@@ -44,13 +46,19 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
     """Return a run that is checked and not stored yet. Reads the recipe from disk, so call it outside a transaction.
 
     `values` holds the fields of the API's request, checked for shape by the caller. Missing ones come from the
-    project (recipe, hyperparameters) and the recipe (dataset, restarts).
+    project (recipe, executor, hyperparameters) and the recipe (dataset, restarts).
 
-    Raises: InvalidInput when there is no such recipe or executor, or the recipe's schema refuses a parameter.
+    Raises: InvalidInput when there is no such recipe or executor, the recipe is not set up or cannot be read, its
+    schema refuses a parameter, or the executor does not suit it or does not allow what `compute` chooses.
     """
-    recipe = get_recipe(values.get("recipe") or project.default_recipe or settings.DEFAULT_RECIPE)
+    recipe = recipe_to_run(values.get("recipe") or project.default_recipe or settings.DEFAULT_RECIPE)
+    if not recipe.is_set_up:
+        raise InvalidInput({"recipe": [f"{recipe.name} is not set up yet: run {recipe.setup} on the hub's machine."]})
     parameters = _parameters(project, recipe, values)
     check_values(recipe, **parameters)
+    check_nodes(recipe, values.get("compute") or {})
+    executor = choose_executor(name=values.get("executor") or "", project=project, recipe=recipe)
+    compute = checked_compute(compute=values.get("compute") or {}, executor=executor, recipe=recipe)
     return Run(
         project=project,
         name=values["name"],
@@ -59,8 +67,8 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
         recipe_snapshot=recipe.snapshot(),
         recipe_digest=recipe.digest,
         dataset=values.get("dataset") or recipe.default_dataset,
-        compute=values.get("compute") or {},
-        executor=_executor(values, recipe),
+        compute=compute,
+        executor=executor.name,
         is_simulated=recipe.simulated,
         priority=values.get("priority", 0),
         max_restarts=values.get("max_restarts", recipe.max_restarts),
@@ -73,11 +81,17 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
 def queue_run(*, run: Run, by: Any) -> Run:
     """Store a prepared run and queue it. Rows: the run, its parameters for lists, its counter, its first event.
 
-    Raises: Conflict (archived), NotFound when the run to resume from was deleted meanwhile.
+    Raises: Conflict (archived, or the checkpoint to resume from was removed by rule meanwhile), NotFound when the run
+    to resume from was deleted meanwhile.
     """
     activate_project(project=run.project)
     if run.resumed_from is not None:
         lock_kept(run.resumed_from.run_id)
+        run.resumed_from.refresh_from_db(fields=["state"])
+        if run.resumed_from.state == "removed":
+            raise Conflict(
+                "The checkpoint to resume from was removed by the project's rule meanwhile.", state="removed"
+            )
     run.created_by = by
     run.save(force_insert=True)
     RunParameter.objects.bulk_create(parameter_rows(run))
@@ -112,23 +126,19 @@ def _parameters(project: Project, recipe: Recipe, values: dict[str, Any]) -> dic
     }
 
 
-def _executor(values: dict[str, Any], recipe: Recipe) -> str:
-    name: str = values.get("executor") or DEFAULT_EXECUTOR
-    if name not in executors():
-        raise InvalidInput({"executor": [f"There is no such executor; there are {', '.join(sorted(executors()))}."]})
-    if name not in recipe.executors:
-        raise InvalidInput({"executor": [f"The recipe {recipe.name} suits {', '.join(recipe.executors)} alone."]})
-    return name
-
-
 def values_of(run: Run) -> dict[str, Any]:
     """Return what a new run takes over from `run`, as `create_run` takes it."""
     return {name: getattr(run, name) for name in INHERITED}
 
 
 def changed_values(run: Run, changes: dict[str, Any]) -> dict[str, Any]:
-    """Return the definition of `run` with `changes` laid over it; parameters are merged name by name."""
+    """Return the definition of `run` with `changes` laid over it; parameters are merged name by name.
+
+    On another executor it chooses anew: a partition of the one it comes from is none there.
+    """
     inherited = values_of(run)
+    if changes.get("executor", run.executor) != run.executor:
+        inherited["compute"] = without_choices(run.compute)
     merged = {**inherited, **changes}
     for group in ("model_parameters", "hyperparameters"):
         merged[group] = {**inherited[group], **changes.get(group, {})}
@@ -136,8 +146,21 @@ def changed_values(run: Run, changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def prepare_repeat(*, run: Run, changes: dict[str, Any]) -> Run:
-    """Return a run, not stored yet, with the definition of `run` and `changes`. Raises as `prepare_run` does."""
+    """Return a run, not stored yet, with the definition of `run` and `changes`.
+
+    Raises: Conflict for an external run, which has no recipe to execute again; else as `prepare_run`.
+    """
+    check_repeatable(run)
     return prepare_run(project=run.project, values={"name": run.name, **changed_values(run, changes)})
+
+
+def check_repeatable(run: Run) -> None:
+    """Raise Conflict for an external run: there is nothing here that could be executed."""
+    if not run.is_managed:
+        raise Conflict(
+            "A tracking client made this run: there is no recipe here to execute again. Repeat it where it ran.",
+            managed=False,
+        )
 
 
 def repeat_run(*, run: Run, by: Any, changes: dict[str, Any]) -> Run:
@@ -148,7 +171,8 @@ def repeat_run(*, run: Run, by: Any, changes: dict[str, Any]) -> Run:
 def cancel_run(*, run: Run, by: Any) -> Run:
     """Ask a run to end: at once when it is queued, else through its runner, which lets the trainer save.
 
-    A run that is already cancelling is left as it is. Returns the run with its new status.
+    A run that is already cancelling is left as it is. An external run ends at once, as far as trainhub can end it: what
+    executes it is out of reach, and nothing is stopped. Returns the run with its new status.
     Raises: IllegalTransition when the run has ended.
     """
     for _ in range(3):  # the scheduler may move the run between our look and our word; then look again
@@ -163,6 +187,8 @@ def cancel_run(*, run: Run, by: Any) -> Run:
 
 
 def _cancel_once(*, run: Run, by: Any) -> Run:
+    if not run.is_managed:
+        return end_external(run=run, by=by)
     actor = by.get_username()
     if run.status == Status.QUEUED:
         return transition(run=run, to=Status.CANCELLED, reason=Reason.CANCELLED, actor=actor, user=by)

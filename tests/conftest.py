@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,9 @@ from django.test import override_settings
 
 from projects.models import Project, Role
 from runs.models import Run
+from tests.engines.object_store import S3Server, SharedServer, need_s3
 from tests.factories import Caller, add_member, new_project, new_run, new_user
+from trainhub import transfers
 
 
 def pytest_collection() -> None:
@@ -42,6 +46,22 @@ def plain_static_files() -> Iterator[None]:
 def quick_waits(settings) -> None:
     """Bound what `Prefer: wait` may take, in seconds, so that a forgotten one does not stop the suite."""
     settings.MAX_WAIT_SECONDS = 0.5
+
+
+@pytest.fixture(autouse=True)
+def free_transfer_places(monkeypatch) -> None:
+    """Give every test all places for transfers: a response that a test leaves unread is never closed."""
+    for name in ("_uploads", "_downloads"):
+        monkeypatch.setattr(transfers, name, threading.BoundedSemaphore(hub_settings.MAX_TRANSFERS))
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server, which all test processes of the session share."""
+    need_s3()
+    place = tmp_path_factory.getbasetemp()
+    with SharedServer(place.parent if "PYTEST_XDIST_WORKER" in os.environ else place) as server:
+        yield server
 
 
 @pytest.fixture

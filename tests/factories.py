@@ -17,13 +17,14 @@ from django.utils import timezone
 
 from artifacts.manifest import digest_of, total_bytes
 from artifacts.models import Artifact, ArtifactState
-from artifacts.storage import store
+from artifacts.services import prepare_resume
+from artifacts.storage import store, store_of
 from artifacts.uids import new_artifact_uid
 from projects.models import Membership, Project, Role
 from projects.services import create_project, create_token
 from runs.attempts import attempt_token, claim_attempt, finish_attempt, open_attempt, record_start
 from runs.models import Attempt, Run
-from runs.services import cancel_run, create_run
+from runs.services import cancel_run, create_run, queue_run
 
 JSON = "application/json"
 CHECKPOINT_FILES = {"model.bin": b"weights " * 100, "state/optimizer.bin": b"momentum"}
@@ -165,6 +166,7 @@ def new_artifact(
         name=name,
         source=f"{type}s/{name}-{uid}",
         step=step,
+        store=store().kind,
         path=f"trainhub://{run.project.uid}/{run.uid}/{uid}",
         is_directory=is_directory,
         size_bytes=total_bytes(manifest),
@@ -182,7 +184,7 @@ def entry(name: str, content: bytes) -> Any:
 
 def damage(artifact: Artifact, index: int = 0) -> str:
     """Change one stored byte, leaving the size as it is; returns the file's name."""
-    path = store()._place(artifact.uid, index)
+    path = store_of(artifact)._place(artifact.uid, index)
     content = bytearray(path.read_bytes())
     content[0] ^= 1
     path.write_bytes(content)
@@ -191,7 +193,7 @@ def damage(artifact: Artifact, index: int = 0) -> str:
 
 def lose(artifact: Artifact, index: int = 0) -> str:
     """Remove one stored file; returns its name."""
-    store()._place(artifact.uid, index).unlink()
+    store_of(artifact)._place(artifact.uid, index).unlink()
     return artifact.manifest[index]["name"]
 
 
@@ -227,3 +229,8 @@ def at_once(*jobs: Any) -> list[Any]:
 
     with ThreadPoolExecutor(len(jobs)) as pool:
         return [future.result(timeout=60) for future in [pool.submit(start, job) for job in jobs]]
+
+
+def resume_run(*, checkpoint: Artifact, by: Any, values: dict[str, Any]) -> Run:
+    """Queue a new run that continues from `checkpoint`, as API and page do."""
+    return queue_run(run=prepare_resume(checkpoint=checkpoint, values=values), by=by)

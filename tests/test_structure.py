@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from tests.trainhub.endpoints import patterns
 from trainhub.access import Access
 
 ROOT = Path(__file__).resolve().parents[1]
-SERVER = ("trainhub", "projects", "runs", "artifacts")
+SERVER = ("trainhub", "projects", "runs", "artifacts", "mlflow_api")
 TEMPLATES = sorted(str(path.relative_to(ROOT / "templates")) for path in (ROOT / "templates").rglob("*.html"))
-OPEN = {"docs", "health", "health-ready", "schema", "sign-in", "sign-in-link"}
+OPEN = {
+    *("docs", "health", "health-live", "health-ready", "schema", "sign-in", "sign-in-link"),
+    *("mlflow", "mlflow-bare", "mlflow-health", "mlflow-version", "mlflow-server-info"),
+}
 
 
 def sources(*places: str) -> list[Path]:
@@ -33,16 +37,20 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def nodes(path: Path) -> Iterator[ast.AST]:
-    """Yield the nodes of a file, but for what is imported for type checkers alone."""
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return the nodes of a file, but for what is imported for type checkers alone; not to be changed."""
+    found: list[ast.AST] = []
     waiting: list[ast.AST] = [ast.parse(path.read_text())]
     while waiting:
         node = waiting.pop()
-        yield node
+        found.append(node)
         is_for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         waiting += [] if is_for_types else list(ast.iter_child_nodes(node))
+    return found
 
 
+@cache
 def imports(path: Path) -> set[str]:
     """Return the modules that a file imports, `from a import b` as `a.b`."""
     found = set()
@@ -55,11 +63,10 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def calls(path: Path) -> Iterator[tuple[str, ast.Call]]:
-    """Yield the calls of a file with the dotted text of what is called."""
-    for node in nodes(path):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node
+@cache
+def calls(path: Path) -> list[tuple[str, ast.Call]]:
+    """Return the calls of a file with the dotted text of what is called."""
+    return [(ast.unparse(node.func), node) for node in nodes(path) if isinstance(node, ast.Call)]
 
 
 # --- Access ---------------------------------------------------------------------------------------
@@ -73,7 +80,7 @@ def policy_of(place: str, pattern) -> Access | None:
 
 def sample(place: str) -> str:
     """Return a path that the pattern matches."""
-    values = {"uid": "proj_0", "int": "0", "slug": "x", "username": "x", "path": "1", "str": "x"}
+    values = {"uid": "proj_0", "int": "0", "slug": "x", "username": "x", "path": "1", "anypath": "1", "str": "x"}
     place = re.sub(r"<(?:(\w+):)?\w+>", lambda found: values[found[1] or "str"], place)
     place = re.sub(r"\(\?P<\w+>([^|)]*)[^)]*\)", lambda found: found[1].replace(".*", "x"), place)
     return "/" + re.sub(r"[\^$]|\\Z", "", place.replace("([^/]+)", "1"))
@@ -120,6 +127,25 @@ def test_an_attempt_url_answers_401_without_the_attempts_token(path):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("path", with_policy(Access.TRACKING))
+def test_a_tracking_url_answers_401_without_a_token(path):
+    client = Client(headers={"Authorization": "Bearer " + "0" * 64})
+
+    assert set(statuses(client, path, "GET", "POST", "PUT", "PATCH", "DELETE")) <= {401, 405}
+    assert 401 in statuses(client, path, "GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", with_policy(Access.MONITORING))
+def test_a_monitoring_url_answers_neither_strangers_nor_people_without_office(path):
+    client = Client()
+    client.force_login(new_user("vera"))
+
+    assert statuses(Client(), path, "GET", "HEAD") == [401, 401]
+    assert statuses(client, path, "GET", "HEAD") == [403, 403]
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", OPERATORS_ALONE)
 def test_an_operator_url_refuses_others(path):
     client = Client()
@@ -129,10 +155,10 @@ def test_an_operator_url_refuses_others(path):
     assert set(statuses(client, path, "GET", "POST")) <= {302, 403, 404}
 
 
-def test_csrf_protection_is_off_for_runners_and_probes_alone():
+def test_csrf_protection_is_off_for_programs_and_probes_alone():
     ours = [path for path in sources(*SERVER) if "django.views.decorators.csrf.csrf_exempt" in imports(path)]
 
-    assert [name_of(path) for path in ours] == ["runs/node/auth.py", "trainhub/health.py"]
+    assert [name_of(path) for path in ours] == ["mlflow_api/endpoint.py", "runs/node/auth.py", "trainhub/health.py"]
 
 
 # --- One writer of the status ---------------------------------------------------------------------

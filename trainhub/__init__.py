@@ -1,1 +1,3 @@
 """Wiring: settings, URLs, errors, the API's common pieces, health."""
+
+__version__ = "0.1.0"

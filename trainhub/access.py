@@ -15,7 +15,9 @@ class Access(StrEnum):
     PUBLIC = "public"  # health, documentation, sign-in
     SIGNED_IN = "signed in"  # what the caller sees is cut by `visible_to`
     OPERATOR = "operator"  # staff
+    MONITORING = "staff, or the token of monitoring"
     ATTEMPT = "attempt token"  # runners
+    TRACKING = "API token or a run's tracking token"  # MLflow clients
 
 
 def access(policy: Access) -> Callable[[View], View]:

@@ -116,3 +116,10 @@ class StorageFull(DomainError):
 
     status = 507
     code = "storage_full"
+
+
+class TooBusy(DomainError):
+    """All places for this kind of request are taken; the same request may succeed shortly."""
+
+    status = 503
+    code = "busy"

@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
 
 SECRET_BYTES = 48  # 384 bits, twice what Django asks of SECRET_KEY
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
+
+
+class Environment(environ.Env):
+    """The environment's variables; one that is no number where it must be is named."""
+
+    def get_value(self, var: str, *args: Any, **options: Any) -> Any:
+        """Return the value of a variable. Raises: ImproperlyConfigured."""
+        try:
+            return super().get_value(var, *args, **options)
+        except ValueError:
+            raise ImproperlyConfigured(f"{var} must be a number.") from None
 
 
 def prepare_data_folder(data: Path) -> None:
@@ -44,3 +62,18 @@ def _write_secret_once(path: Path) -> None:
         pass
     finally:
         temporary.unlink()
+
+
+def read_bucket(url: str, *, name: str = "TRAINHUB_STORE") -> tuple[str, str] | None:
+    """Return the bucket of `s3://bucket/prefix` and what all keys begin with; None for an empty text.
+
+    Raises: ImproperlyConfigured for any other text of the variable `name`, without repeating it.
+    """
+    if not url:
+        return None
+    parts = urlsplit(url)
+    if parts.scheme != "s3" or not _BUCKET.fullmatch(parts.netloc) or parts.query or parts.fragment:
+        word = "'file' or " if name == "TRAINHUB_STORE" else ""
+        raise ImproperlyConfigured(f"{name} must be {word}of the form s3://bucket/prefix.")
+    prefix = parts.path.strip("/")
+    return parts.netloc, f"{prefix}/" if prefix else ""

@@ -21,6 +21,17 @@ QUICK_DEATH_SECONDS = 5.0
 MAX_QUICK_DEATHS = 5
 
 
+def say(message: str) -> None:
+    """Write a line for the operator to stderr, in the form of the other processes' logs (`trainhub.logs`)."""
+    if os.environ.get("TRAINHUB_LOG_FORMAT") == "json":
+        import json  # here alone, so that the keeper stays small
+
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        line = {"time": now, "level": "WARNING", "logger": "trainhub.keeper", "message": message}
+        message = json.dumps({**line, "process": os.getpid()})
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
 @dataclass
 class Service:
     """One process that is kept running."""
@@ -43,9 +54,9 @@ class Service:
             return True
         lived = time.monotonic() - self.started_at
         self.quick_deaths = self.quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
-        print(f"{self.name} ended with code {self.process.returncode}; starting it again.", file=sys.stderr)  # noqa: T201
+        say(f"{self.name} ended with code {self.process.returncode}; starting it again.")
         if self.quick_deaths >= MAX_QUICK_DEATHS:
-            print(f"{self.name} keeps ending at once; giving up.", file=sys.stderr)  # noqa: T201
+            say(f"{self.name} keeps ending at once; giving up.")
             return False
         self.start()
         return True

@@ -1,4 +1,4 @@
-"""A short way to the endpoints that runners call: no session, no CSRF, no browser headers, as no browser calls them."""
+"""A short way to what runners and tracking clients call: no session, no CSRF, no headers for browsers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.urls import Resolver404, ResolverMatch, get_resolver
 from trainhub.api.errors import answer_for
 from trainhub.headers import keep_private
 
-NODE_PREFIX = "/node/"
+PREFIXES = ("/node/", "/mlflow/api/", "/mlflow/ajax-api/", "/mlflow/get-artifact")
 
 
 @functools.lru_cache(maxsize=256)  # ingest calls come to the same few paths; one that is unknown is not kept
@@ -31,14 +31,14 @@ def _answer(view: Callable[..., HttpResponse], request: HttpRequest, *arguments:
 
 
 class NodePathMiddleware:
-    """Calls the view of a path below /node/ past all middleware that comes after this one."""
+    """Calls the view of a path below PREFIXES past all middleware that comes after this one."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Answer for a runner, or pass the request on."""
-        if not request.path_info.startswith(NODE_PREFIX):
+        """Answer for a program, or pass the request on."""
+        if not request.path_info.startswith(PREFIXES):
             return self.get_response(request)
         try:
             view, arguments, named = _resolve(request.path_info)

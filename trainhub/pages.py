@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
 
@@ -12,9 +12,14 @@ from django.contrib import messages
 from django.contrib.auth.mixins import LoginRequiredMixin
 from django.contrib.auth.views import redirect_to_login
 from django.db.models import Model, QuerySet
+from django.forms.renderers import TemplatesSetting
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import redirect, render
+from django.template.response import SimpleTemplateResponse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django_htmx.http import HttpResponseClientRedirect
 from rest_framework.serializers import Serializer
@@ -26,11 +31,82 @@ from trainhub.api.renderers import dump_json
 from trainhub.errors import Conflict, DomainError, InvalidInput, MalformedBody
 
 Row = TypeVar("Row", bound=Model)
+# Of pages alone: downloads are streamed as they are. Django varies the length, so that it tells nothing (BREACH).
+_COMPRESSION = GZipMiddleware(lambda _: HttpResponse())
+
+
+def is_path_here(request: HttpRequest, back: str) -> bool:
+    """Tell whether `back`, from a form or an address, is a path of this hub and nothing else."""
+    is_ours = url_has_allowed_host_and_scheme(
+        back, allowed_hosts={request.get_host()}, require_https=request.is_secure()
+    )
+    return back.startswith("/") and is_ours  # a bare word would be taken for the name of a URL
+
+
+class FormRenderer(TemplatesSetting):
+    """Writes the fields of forms in the style sheet's classes."""
+
+    form_template_name = "forms/form.html"
+    field_template_name = "forms/field.html"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """What a page says about a status: what happened, and what the reader can do."""
+
+    title: str
+    advice: str
+
+
+REFUSALS = {
+    400: Refusal("This could not be understood", "Check the address, or go back and correct what you sent."),
+    403: Refusal("Not allowed", "Ask an admin of the project for the role that this needs."),
+    404: Refusal(
+        "Not found",
+        "Check the address. What you may not see looks just like this: ask for access if you expected more.",
+    ),
+    405: Refusal("Not possible this way", "Go back and use the buttons of the page."),
+    409: Refusal(
+        "Not possible now",
+        "Something changed in the meantime, or the state does not allow it. Go back and reload the page.",
+    ),
+    410: Refusal("Removed", "It was here once and was removed for good, as its project's settings or somebody asked."),
+    413: Refusal("Too large", "Nothing was kept. Send less at once; trainers hand over files of any size."),
+    429: Refusal("Too many at once", "Wait a few seconds and try again."),
+    500: Refusal("Something failed here", "It was logged. Try again, and tell the operator the time if it stays."),
+    503: Refusal(
+        "The hub is busy or its database is away",
+        "Nothing was changed. Running trainings go on; try again in a few seconds.",
+    ),
+    507: Refusal("No space left", "Nothing was kept. The operator of the hub has to make room on its disk."),
+}
+_WORTH_ANOTHER_TRY = frozenset({429, 500, 503, 507})
+
+
+def error_page(request: HttpRequest, status: int, detail: str, *, advice: str | None = None) -> HttpResponse:
+    """Return the page about a status; it needs no database."""
+    said = REFUSALS.get(status, Refusal("This did not work", "Go back and try again."))
+    context = {
+        "status": status,
+        "title": said.title,
+        "detail": detail,
+        "advice": said.advice if advice is None else advice,
+        "now": timezone.now(),
+        "again": request.get_full_path() if request.method == "GET" and status in _WORTH_ANOTHER_TRY else "",
+    }
+    return render(request, "error.html", context, status=status)
+
+
+def wrong_way_page(request: HttpRequest, allowed: Iterable[str]) -> HttpResponse:
+    """Return the page about a method that a path does not take: 405."""
+    response = error_page(request, 405, f"This address does not take {request.method} requests.")
+    response.headers["Allow"] = ", ".join(method.upper() for method in allowed)
+    return response
 
 
 def refusal_page(request: HttpRequest, error: DomainError) -> HttpResponse:
     """Return the page that says why something was refused, with the error's own status."""
-    return render(request, "error.html", {"status": error.status, "detail": error.detail}, status=error.status)
+    return error_page(request, error.status, error.detail)
 
 
 class PageView(LoginRequiredMixin, View):
@@ -42,9 +118,16 @@ class PageView(LoginRequiredMixin, View):
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Show domain errors as pages."""
         try:
-            return super().dispatch(request, *args, **kwargs)
+            response = super().dispatch(request, *args, **kwargs)
         except DomainError as error:
-            return refusal_page(request, error)
+            response = refusal_page(request, error)
+        if isinstance(response, SimpleTemplateResponse):
+            response.render()  # Django's own views leave that for later
+        return response if response.streaming else _COMPRESSION.process_response(request, response)
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ARG002
+        """Say so with a page."""
+        return wrong_way_page(request, [name for name in self.http_method_names if hasattr(self, name)])
 
     def handle_no_permission(self) -> HttpResponse:  # type: ignore[override]
         """Lead to the sign-in page; a poll would otherwise put that page into a fragment's place."""
@@ -159,6 +242,7 @@ class ShapedForm(forms.Form):
     After `is_valid()`, `values` is what the service takes.
     """
 
+    template_name_div = FormRenderer.form_template_name
     shape: ClassVar[type[Serializer[Any]]]
     values: dict[str, Any]
 

@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import environ
 from csp.constants import NONE, SELF
 
-from trainhub.installation import prepare_data_folder, read_or_make_secret
+from trainhub import __version__
+from trainhub.databases import database_settings
+from trainhub.installation import Environment, prepare_data_folder, read_bucket, read_or_make_secret
+from trainhub.logs import logging_config
 
-env = environ.Env()
+env = Environment()
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 
@@ -33,6 +35,20 @@ _reachable = "127.0.0.1" if BIND in {"127.0.0.1", "0.0.0.0", "localhost", "::"} 
 NODE_URL = env.str("TRAINHUB_NODE_URL", default=f"http://{_reachable}:{PORT}").rstrip("/")
 prepare_data_folder(DATA_DIR)
 
+# --- Where artifacts live -------------------------------------------------------------------------
+# New ones go to `file`, the folder store/ in DATA_DIR, or to `s3://bucket/prefix`. TRAINHUB_S3 names the bucket of
+# earlier ones when new ones go to files again. Credentials and region are the usual AWS_* variables, read by botocore.
+_store = env.str("TRAINHUB_STORE", default="file")
+STORE = "file" if _store == "file" else "s3"
+S3_BUCKET = (
+    read_bucket(env.str("TRAINHUB_S3", default=""), name="TRAINHUB_S3") if STORE == "file" else read_bucket(_store)
+)
+S3_ENDPOINT = env.str("AWS_ENDPOINT_URL_S3", default="") or env.str("AWS_ENDPOINT_URL", default="")
+# What nodes and browsers call the server, where that is another name than the hub's.
+S3_PUBLIC_ENDPOINT = env.str("TRAINHUB_S3_PUBLIC_ENDPOINT", default="").rstrip("/")
+# Of uploads from nodes; larger for files that would have more than 10,000 parts. 5 MiB is the protocol's least.
+S3_PART_BYTES = max(5, env.int("TRAINHUB_S3_PART_MIB", default=64)) * 1024 * 1024
+
 # --- Security -------------------------------------------------------------------------------------
 SECRET_KEY = env.str("TRAINHUB_SECRET_KEY", default="") or read_or_make_secret(DATA_DIR / "secrets" / "secret_key")
 DEBUG = False  # no setting turns it on: a debug page shows settings and source to whoever causes an error
@@ -44,16 +60,18 @@ ALLOWED_HOSTS = list(
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if IS_HTTPS else []
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if IS_HTTPS else None
 SECURE_SSL_REDIRECT = IS_HTTPS
-# Runners beside the hub speak plain HTTP over loopback, and so do health probes.
+# Runners beside the hub speak plain HTTP over loopback, and so do probes and monitoring.
 SECURE_REDIRECT_EXEMPT = [r"^node/", r"^health"]
 SECURE_HSTS_SECONDS = env.int("TRAINHUB_HSTS_SECONDS", default=365 * 24 * 3600) if IS_HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = IS_HTTPS
 SECURE_HSTS_PRELOAD = IS_HTTPS
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_HTTPS
+SESSION_ENGINE = "trainhub.sessions"
 SESSION_COOKIE_AGE = 14 * 24 * 3600
-# Several hubs on one host (other ports) must not overwrite each other's session.
-SESSION_COOKIE_NAME = f"trainhub_session_{PORT}"
-CSRF_COOKIE_NAME = f"trainhub_csrf_{PORT}"
+# Several hubs on one host (other ports) must not overwrite each other's session; the web servers of one hub share it.
+_cookies = _public.port or _public.scheme
+SESSION_COOKIE_NAME = f"trainhub_session_{_cookies}"
+CSRF_COOKIE_NAME = f"trainhub_csrf_{_cookies}"
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_FAILURE_VIEW = "trainhub.error_pages.csrf_failed"
@@ -79,6 +97,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django.forms",
     "rest_framework",
     "django_filters",
     "drf_spectacular",
@@ -92,15 +111,18 @@ INSTALLED_APPS = [
     "projects",
     "runs",
     "artifacts",
+    "mlflow_api",
 ]
 MIDDLEWARE = [
-    "trainhub.api.errors.UnavailableMiddleware",
+    "trainhub.requests.RequestMiddleware",
+    "trainhub.error_pages.UnavailableMiddleware",
     "trainhub.node_path.NodePathMiddleware",
+    "trainhub.charset.CharsetMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "trainhub.headers.PrivateAnswersMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "trainhub.sessions.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -130,28 +152,7 @@ TEMPLATES = [
 ]
 
 # --- Database -------------------------------------------------------------------------------------
-DATABASES = {"default": env.db("DATABASE_URL", default=f"sqlite:///{DATA_DIR}/trainhub.sqlite3")}
-_database = DATABASES["default"]
-if _database["ENGINE"] == "django.db.backends.sqlite3":
-    _database["ENGINE"] = "trainhub.sqlite_queue"
-    _database["OPTIONS"] = {
-        "transaction_mode": "IMMEDIATE",
-        "timeout": 5,  # seconds; afterwards the caller gets 503
-        # FULL: what was answered with 2xx survives a power loss.
-        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-16000; "
-        # 32 MB: a page that is written again and again, such as a chunk that fills, goes to the file once.
-        "PRAGMA wal_autocheckpoint=8000;",
-    }
-else:
-    _database["CONN_HEALTH_CHECKS"] = True
-    _database.setdefault("OPTIONS", {}).update(
-        {
-            # work_mem: the sets of runs that lists look into must fit in it; here a million do.
-            "options": "-c statement_timeout=30000 -c lock_timeout=5000 -c work_mem=32MB",
-            "connect_timeout": 5,
-        }
-    )
-_database["CONN_MAX_AGE"] = 600
+DATABASES = {"default": database_settings(env.str("DATABASE_URL", default=f"sqlite:///{DATA_DIR}/trainhub.sqlite3"))}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- People and tokens ----------------------------------------------------------------------------
@@ -181,7 +182,7 @@ AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_TEMPLATE = "locked_out.html"
+AXES_LOCKOUT_CALLABLE = "trainhub.error_pages.locked_out"
 AXES_VERBOSE = False
 KNOX_TOKEN_MODEL = "projects.ApiToken"  # noqa: S105 - the name of a model
 MIGRATION_MODULES = {"knox": None}  # its own table of tokens is not used, and would only stand in the way
@@ -193,6 +194,10 @@ REST_KNOX = {
     "AUTO_REFRESH": False,
     "TOKEN_PREFIX": "",
 }
+
+# What monitoring may read /health/metrics with, beside the tokens of operators; empty: those alone.
+METRICS_TOKEN = env.str("TRAINHUB_METRICS_TOKEN", default="")
+BACKUPS = env.str("TRAINHUB_BACKUPS", default="")  # where `doctor` looks how old the newest backup is
 
 # --- REST API -------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -215,7 +220,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "trainhub",
     "DESCRIPTION": "Projects, training runs, telemetry and artifacts of a trainhub installation.",
-    "VERSION": "0.1.0",
+    "VERSION": __version__,
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
@@ -235,9 +240,13 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
 
 # --- Training -------------------------------------------------------------------------------------
 RECIPE_FOLDERS = [BASE_DIR / "recipes", *folders("TRAINHUB_RECIPES")]
+PROGRAM_FOLDERS = folders("TRAINHUB_PROGRAMS")
+PROGRAM_DECLARATION = BASE_DIR / "recipes" / "script"  # the recipe by which programs without a recipe.toml run
 DEFAULT_RECIPE = env.str("TRAINHUB_DEFAULT_RECIPE", default="simulate")
 DATASET_FOLDERS = [DATA_DIR / "datasets", *folders("TRAINHUB_DATASETS")]
 TRAINER_PYTHON = env.str("TRAINHUB_PYTHON", default=sys.executable)
+# The file that declares the executors, None without one: then there is one, `local`, from the next two.
+EXECUTORS_FILE = Path(env.str("TRAINHUB_EXECUTORS")).absolute() if env.str("TRAINHUB_EXECUTORS", default="") else None
 LOCAL_SLOTS = env.int("TRAINHUB_LOCAL_SLOTS", default=4)  # runs at once on this machine
 LOCAL_GPUS = env.int("TRAINHUB_LOCAL_GPUS", default=-1)  # -1: count them with nvidia-smi
 SCHEDULER_INTERVAL_SECONDS = env.float("TRAINHUB_SCHEDULER_INTERVAL", default=0.2)
@@ -246,6 +255,8 @@ UNREACHABLE_AFTER_SECONDS = env.float("TRAINHUB_UNREACHABLE_AFTER", default=30)
 LOST_AFTER_SECONDS = env.float("TRAINHUB_LOST_AFTER", default=600)
 # Requests that wait (Prefer: wait=N) hold a thread: at most this many in one web process, so that others are served.
 MAX_WAITING_REQUESTS = env.int("TRAINHUB_MAX_WAITING", default=4)
+# Files that one web process sends, and as many that it takes, at once; for the same reason.
+MAX_TRANSFERS = env.int("TRAINHUB_MAX_TRANSFERS", default=2)
 MAX_WAIT_SECONDS = env.float("TRAINHUB_MAX_WAIT", default=60)
 
 # --- Pages, times, logs ---------------------------------------------------------------------------
@@ -260,16 +271,5 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # nothing is uploaded through Django
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
 }
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["stderr"], "level": env.str("TRAINHUB_LOG_LEVEL", default="WARNING")},
-    "loggers": {
-        "trainhub": {"level": "INFO"},
-        "runs": {"level": "INFO"},
-        "django.request": {"level": "ERROR"},  # a refused request is the caller's news, not the operator's
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-    },
-}
+FORM_RENDERER = "trainhub.pages.FormRenderer"
+LOGGING = logging_config()

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import forms as auth_forms
 from django.contrib.auth import views as auth_views
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from sesame.views import LoginView as LinkLoginView
 
-from projects.models import Project
-from runs.api.installation import describe_executors
-from runs.lifecycle import LIVE, TERMINAL, Status
-from runs.listing import RunList
+from projects.models import Project, ProjectStatus
+from projects.visits import last_visit, note_look
 from runs.models import Run
-from runs.ordering import Order
-from runs.querysets import RunQuerySet
 from runs.registry import recipe_problems
 from trainhub.access import Access, access
-from trainhub.pages import PageView
+from trainhub.overview import Overview, read_overview
+from trainhub.pages import PageView, is_path_here, wrong_way_page
 
-SHOWN_RUNS = 20  # of each kind on the home page; a link leads to the rest
+THEMES = ("light", "dark")
+THEME_SECONDS = 365 * 24 * 3600
 
 
 @access(Access.PUBLIC)
@@ -52,6 +50,33 @@ class SignOutView(auth_views.LogoutView):
 
     http_method_names = ["post"]
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """End the session, and say so on the page that follows."""
+        response = super().post(request, *args, **kwargs)
+        messages.success(request, "You are signed out.")
+        return response
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:  # noqa: ARG002
+        """Say with a page that a link does not sign out."""
+        return wrong_way_page(request, self.http_method_names)
+
+
+class ThemeView(PageView):
+    """Remembers in a cookie whether pages are light, dark, or as the system is."""
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Set or remove the cookie, and lead back to the page of this hub that was asked from."""
+        back = request.POST.get("back", "")
+        response = redirect(back if is_path_here(request, back) else "home")
+        theme = request.POST.get("theme")
+        if theme in THEMES:
+            response.set_cookie(
+                "theme", theme, max_age=THEME_SECONDS, samesite="Lax", httponly=True, secure=settings.IS_HTTPS
+            )
+        else:
+            response.delete_cookie("theme", samesite="Lax")
+        return response
+
 
 class PasswordView(PageView, auth_views.PasswordChangeView):
     """Change one's password, or set the first one of an account that came in by a link."""
@@ -71,52 +96,31 @@ class PasswordView(PageView, auth_views.PasswordChangeView):
 
 
 class HomeView(PageView):
-    """What runs now, what waits and why, what ended, and what an operator must see to."""
+    """What runs now, what waits and why, what ended since the last visit, and what somebody must see to."""
 
     template_name = "home.html"
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        """Show the overview; a poll gets its live part alone."""
-        template = "_overview.html" if request.htmx else self.template_name  # type: ignore[attr-defined]
-        return render(request, template, self.context())
-
-    def context(self) -> dict[str, Any]:
-        """Return the newest of each kind of run, with how many there are in all."""
-        projects = Project.objects.keys_visible_to(self.request.user)
-        listed = Run.objects.listed()
-        visible = listed.of_projects(projects)
-        counts = {row["status"]: row["n"] for row in visible.order_by().values("status").annotate(n=Count("id"))}
-        waiting = visible.filter(status=Status.QUEUED).order_by("-priority", "queued_at", "id")
-        ended = RunList(listed.filter(completed_at__isnull=False), projects, (), _LAST_ENDED_FIRST)
-        last_ended = (
-            Run.objects.not_deleted()
-            .filter(pk__in=ended.page(start=0, size=SHOWN_RUNS))
-            .order_by("-completed_at", "-id")
+        """Show the overview; a poll gets its live part alone, and is no look that somebody took."""
+        is_poll = bool(request.htmx)  # type: ignore[attr-defined]
+        visit = last_visit(request.user) if is_poll else note_look(user=request.user)
+        overview = read_overview(user=request.user, last_visit=visit)
+        template = "_overview.html" if is_poll else self.template_name
+        return render(
+            request, template, {"overview": overview, **self.first_steps(overview), **self.problems(overview)}
         )
-        return {
-            "groups": [
-                _group("Running", visible.filter(status__in=LIVE), counts, sorted(LIVE)),
-                _group("Waiting", waiting, counts, [Status.QUEUED]),
-                _group("Ended", last_ended, counts, sorted(TERMINAL)),
-            ],
-            "project": Project.objects.visible_to(self.request.user).first(),
-            **(_problems() if self.request.user.is_staff else {}),
-        }
 
+    def first_steps(self, overview: Overview) -> dict[str, Any]:
+        """Return what leads somebody without any run to the first one."""
+        if overview.running.total or overview.waiting.total or overview.ended.total:
+            return {}
+        runs = Run.objects.visible_to(self.request.user)
+        project = Project.objects.visible_to(self.request.user).exclude(status=ProjectStatus.ARCHIVED).first()
+        return {"is_idle": True, "project": project, "is_new": not runs.exists()}
 
-_LAST_ENDED_FIRST = Order("completed_at")
-
-
-def _group(title: str, rows: RunQuerySet, counts: dict[str, int], statuses: list[Status]) -> dict[str, Any]:
-    return {
-        "title": title,
-        "statuses": statuses,
-        "total": sum(counts.get(status, 0) for status in statuses),
-        "runs": list(rows.with_table_columns()[:SHOWN_RUNS]),
-    }
-
-
-def _problems() -> dict[str, Any]:
-    """Return what an operator should see to."""
-    troubled = [executor for executor in describe_executors() if executor["problems"]]
-    return {"troubled_executors": troubled, "broken_recipes": len(recipe_problems())}
+    def problems(self, overview: Overview) -> dict[str, Any]:
+        """Return what an operator must see to."""
+        if not self.request.user.is_staff:
+            return {}
+        troubled = [executor for executor in overview.executors if executor.problems]
+        return {"troubled_executors": troubled, "broken_recipes": len(recipe_problems())}

@@ -2,12 +2,14 @@
 
 from django.urls import path
 
-from artifacts.api import views
+from artifacts.api import keeping, views
 from runs.api.urls import RUN
 
 ARTIFACT = f"{RUN}/artifacts/<uid:artifact_id>"
 
 urlpatterns = [
+    path("storage", keeping.StorageView.as_view(), name="api-storage"),
+    path("projects/<uid:project_id>/checkpoint-plan", keeping.CheckpointPlanView.as_view(), name="api-checkpoint-plan"),
     path(f"{RUN}/resume", views.RunResumeView.as_view(), name="api-run-resume"),
     path(f"{RUN}/artifacts", views.ArtifactListView.as_view(), name="api-artifacts"),
     path(ARTIFACT, views.ArtifactView.as_view(), name="api-artifact"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from artifacts import services
 from artifacts.api import serializers as shapes
+from artifacts.comparing import compare_artifact
 from artifacts.downloads import send_file, send_whole
 from artifacts.models import Artifact, ArtifactState, ArtifactType, TagValue
 from projects.models import Role
@@ -77,36 +78,63 @@ class ArtifactView(ArtifactScopedView):
         return Response(shapes.ArtifactSerializer(self.get_artifact()).data)
 
 
+THROUGH_HUB = OpenApiParameter(
+    "through_hub",
+    bool,
+    description="Have the bytes sent by the hub, also where an object store has them; else such a file is a redirect.",
+)
+
+
+REDIRECT = OpenApiResponse(description="Where the object store sends the file from, for some minutes.")
+
+
+def may_redirect(request: Request) -> bool:
+    """Tell whether the caller takes a redirect to the object store. Raises: InvalidInput."""
+    value = request.query_params.get("through_hub", "false")
+    if value not in {"true", "false"}:
+        raise InvalidInput({"through_hub": ["Must be true or false."]})
+    return value == "false"
+
+
 class ArtifactDownloadView(ArtifactScopedView):
     """The whole artifact."""
 
     content_negotiation_class = FileNegotiation
+    query_parameters = frozenset({"through_hub"})
 
     @extend_schema(
         operation_id="artifacts_download",
+        parameters=[THROUGH_HUB],
         responses={
+            302: REDIRECT,
             (200, "application/octet-stream"): OpenApiTypes.BINARY,
             (200, "application/x-tar"): OpenApiTypes.BINARY,
-            **errors(401, 404, 409),
+            **errors(400, 401, 404, 409, 410, 503),
         },
     )
     def get(self, request: Request, project_id: str, run_id: str, artifact_id: str):  # type: ignore[no-untyped-def] # noqa: ARG002, ANN201
         """Download an artifact: a single file as it is, a folder as a tar stream."""
-        return send_whole(self.get_artifact())
+        return send_whole(self.get_artifact(), may_redirect=may_redirect(request))
 
 
 class ArtifactFileView(ArtifactScopedView):
     """One file of an artifact."""
 
     content_negotiation_class = FileNegotiation
+    query_parameters = frozenset({"through_hub"})
 
     @extend_schema(
         operation_id="artifacts_download_file",
-        responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, **errors(401, 404, 409)},
+        parameters=[THROUGH_HUB],
+        responses={
+            302: REDIRECT,
+            (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            **errors(400, 401, 404, 409, 410, 503),
+        },
     )
     def get(self, request: Request, project_id: str, run_id: str, artifact_id: str, index: int):  # type: ignore[no-untyped-def] # noqa: ARG002, ANN201
         """Download one file by its index in the manifest."""
-        return send_file(self.get_artifact(), index)
+        return send_file(self.get_artifact(), index, may_redirect=may_redirect(request))
 
 
 class ArtifactVerifyView(ArtifactScopedView):
@@ -115,12 +143,17 @@ class ArtifactVerifyView(ArtifactScopedView):
     @extend_schema(
         operation_id="artifacts_verify",
         request=None,
-        responses={200: shapes.ArtifactSerializer, **errors(401, 403, 404, 409)},
+        responses={200: shapes.ArtifactSerializer, 202: shapes.ArtifactSerializer, **errors(401, 403, 404, 409, 503)},
     )
     def post(self, request: Request, project_id: str, run_id: str, artifact_id: str) -> Response:  # noqa: ARG002
-        """Compare the stored bytes with the manifest; 409 names the first damaged file."""
-        artifact = services.verify_artifact(artifact=self.get_artifact(Role.EDITOR))
-        return Response(shapes.ArtifactSerializer(artifact).data)
+        """Compare the stored bytes with the manifest; 409 names the first damaged file.
+
+        A large artifact in an object store is compared by the scheduler: the answer is 202, and the state `complete`
+        until that is done.
+        """
+        artifact = self.get_artifact(Role.EDITOR)
+        is_done = compare_artifact(artifact=artifact)
+        return Response(shapes.ArtifactSerializer(artifact).data, status=200 if is_done else 202)
 
 
 class ArtifactTagView(ArtifactScopedView):

@@ -16,13 +16,15 @@ def main() -> None:
 
     django.setup()
     # Models can only be imported once Django is set up.
-    from benchmarks.fill import rows, telemetry
+    from benchmarks.fill import rows, telemetry, tracked
 
     fillers: dict[str, Callable[..., Any]] = {
         "attempts": rows.make_attempts,
         "runs": rows.make_runs,
         "lines": telemetry.make_lines,
+        "metrics": telemetry.make_metrics,
         "points": telemetry.make_points,
+        "tracked": tracked.make_tracked,
     }
     print(json.dumps(fillers[sys.argv[1]](**json.loads(sys.argv[2]))))
 

@@ -106,15 +106,17 @@ def _ended_run(pattern: Run, moment: datetime, rng: random.Random) -> Run:
 @transaction.atomic
 def _store_runs(runs: list[Run], metrics: int, rng: random.Random) -> None:
     Run.objects.bulk_create(runs)
-    TelemetryCounter.objects.bulk_create([TelemetryCounter(run=run, metric_points=metrics) for run in runs])
+    counters = [TelemetryCounter(run=run, metric_points=metrics, newest_points=metrics) for run in runs]
+    TelemetryCounter.objects.bulk_create(counters)
     attempts = [live_attempt(run) for run in runs]
     for attempt, run in zip(attempts, runs, strict=True):
         attempt.ended_at, attempt.exit_code, attempt.reason = run.completed_at, 0, Reason.FINISHED
     Attempt.objects.bulk_create(attempts)
-    insert_newest(_newest(run, key_name(key), rng) for run in runs for key in range(metrics))
+    insert_newest(newest_value(run, key_name(key), rng) for run in runs for key in range(metrics))
 
 
-def _newest(run: Run, key: str, rng: random.Random) -> tuple[int, str, int, int, int, float, str, float, float]:
+def newest_value(run: Run, key: str, rng: random.Random) -> tuple[int, str, int, int, int, float, str, float, float]:
+    """Return the row of the newest value of a metric; losses are spread evenly."""
     value = rng.random() * _MAX_LOSS
     time = int(run.created_at.timestamp() * 1000)
     return run.pk, key, 1, _LAST_STEP, time, value, "", value, value + 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from benchmarks.bodies import line_tail, line_text
+from benchmarks.bodies import key_name, line_tail, line_text
 from benchmarks.fill.database import hurry, settle, used_bytes
 from benchmarks.fill.rows import end_run, live_attempt, new_run, path_of, project
 from runs.lifecycle import Status
@@ -95,3 +95,37 @@ def make_points(*, count: int) -> dict[str, Any]:
     settle()
     size = used_bytes(_POINTS) - before
     return {"run": path_of(attempt.run), "count": count, "bytes": size}
+
+
+def make_metrics(*, metrics: int, count: int) -> dict[str, Any]:
+    """Make a run with so many metrics of so many points each, folded: a loss, its validation, and others in groups."""
+    attempt, rng = _begin(f"{metrics} metrics"), random.Random(7)
+    keys = ["loss", "val_loss", *(f"{group_name(index)}/{key_name(index)}" for index in range(metrics - 2))]
+    noise = [rng.gauss(0.0, 0.05) for _ in range(_TAILS)]
+    first_ms, at_once = FIRST_TIME_US // 1000, max(1, _AT_ONCE // metrics)
+    for sequence, start in enumerate(range(0, count, at_once), start=1):
+        steps = list(range(start, min(start + at_once, count)))
+        times = [first_ms + step * POINT_STEP_MS for step in steps]
+        trend = [_LEAST_LOSS + 4 * math.exp(-3 * step / count) for step in steps]
+        columns = {
+            key: {
+                "step": steps,
+                "time": times,
+                "value": [
+                    value + noise[(step * (place + 1)) % _TAILS] for step, value in zip(steps, trend, strict=True)
+                ],
+            }
+            for place, key in enumerate(keys)
+        }
+        append_metrics(attempt=attempt, sequence=sequence, columns=columns)
+        if sequence % (_FOLD_EVERY * 10) == 0:
+            fold_run(run_id=attempt.run_id)
+    fold_run(run_id=attempt.run_id, everything=True)
+    end_run(attempt.run)
+    settle()
+    return {"run": path_of(attempt.run), "metrics": metrics, "count": count}
+
+
+def group_name(index: int) -> str:
+    """Return the group of a metric, before the slash of its name; ten metrics share one."""
+    return f"layer_{index // 10:02d}"

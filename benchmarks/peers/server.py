@@ -111,14 +111,15 @@ class PeerServer:
             raise RuntimeError(f"{self.name}: {method} {path}: {status} {raw[:500]!r}")
         return json.loads(raw)
 
-    def _processes(self) -> list[int]:
+    def web_processes(self) -> list[int]:
+        """Return the pids of the server and of all that it started."""
         return processes.family(self._process.pid) if self._process else []
 
     def memory_mb(self) -> float:
         """Return the proportional set size of all its processes in MB."""
-        return sum(map(processes.pss_bytes, self._processes())) / 1e6
+        return sum(map(processes.pss_bytes, self.web_processes())) / 1e6
 
     def cpu_seconds(self) -> dict[str, float]:
         """Return the processor time used so far, by its processes and by the database server's."""
-        own = sum(map(processes.cpu_seconds, self._processes()))
+        own = sum(map(processes.cpu_seconds, self.web_processes()))
         return {"web": own, "database": self.database.cpu_seconds()}

@@ -7,7 +7,16 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from projects.models import MAX_RETENTION_DAYS, ApiToken, Membership, Project, Role
+from projects.models import (
+    MAX_KEPT_CHECKPOINTS,
+    MAX_LIMIT,
+    MAX_RETENTION_DAYS,
+    ApiToken,
+    Membership,
+    MetricGoal,
+    Project,
+    Role,
+)
 from projects.services import EDITABLE_FIELDS
 from trainhub.api.renderers import api_time
 from trainhub.api.serializers import ParametersField, StrictSerializer, UtcTimeField
@@ -66,15 +75,19 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         model = Project
         fields = [
             "id", "name", "description", "status", "objective", "task_type", "base_model", "owner", "created_at",
-            "updated_at", "tags", "default_hyperparameters", "default_recipe", "log_retention_days",
-            "metric_retention_days", "runs", "runs_total", "runs_url", "run_counts",
+            "updated_at", "tags", "default_hyperparameters", "default_recipe", "default_executor",
+            "max_running_runs", "max_gpus", "log_retention_days", "metric_retention_days",
+            "keep_last_checkpoints", "keep_best_checkpoints", "best_metric", "best_metric_goal",
+            "runs", "runs_total", "runs_url", "run_counts",
         ]  # fmt: skip
 
     @extend_schema_field(RunBriefSerializer(many=True))
     def get_runs(self, project: Project) -> list[dict[str, Any]]:
-        """Return the newest runs; `runs_total` says how many there are in all."""
-        newest = project.runs.not_deleted().values_list(
-            "uid", "name", "status", "started_at", "progress", "is_simulated"
+        """Return the newest runs that are not archived; `runs_total` says how many there are."""
+        newest = (
+            project.runs.not_deleted()
+            .not_archived()
+            .values_list("uid", "name", "status", "started_at", "progress", "is_simulated")
         )
         return [
             {
@@ -90,7 +103,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         ]
 
     def get_runs_total(self, project: Project) -> int:
-        """Return the number of runs."""
+        """Return the number of runs that are not archived."""
         return sum(project.count_runs_by_status().values())
 
     def get_runs_url(self, project: Project) -> str:
@@ -98,7 +111,7 @@ class ProjectSerializer(serializers.ModelSerializer[Project]):
         return f"/projects/{project.uid}/runs"
 
     def get_run_counts(self, project: Project) -> dict[str, int]:
-        """Return the number of runs by status."""
+        """Return the number of runs that are not archived, by status."""
         return project.count_runs_by_status()
 
 
@@ -109,7 +122,38 @@ class RetentionDaysField(serializers.IntegerField):
         super().__init__(min_value=1, max_value=MAX_RETENTION_DAYS, allow_null=True, required=False, **options)
 
 
-class ProjectRequestSerializer(StrictSerializer):
+class LimitField(serializers.IntegerField):
+    """How many at once; null is no limit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=MAX_LIMIT, allow_null=True, required=False, **options)
+
+
+class CheckpointRuleSerializer(StrictSerializer):
+    """Which checkpoints an ended run keeps."""
+
+    keep_last_checkpoints = serializers.IntegerField(
+        min_value=1,
+        max_value=MAX_KEPT_CHECKPOINTS,
+        allow_null=True,
+        required=False,
+        help_text="Newest checkpoints that each ended run keeps; null: all.",
+    )
+    keep_best_checkpoints = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_KEPT_CHECKPOINTS,
+        required=False,
+        help_text="Besides, this many with the best value of best_metric.",
+    )
+    best_metric = serializers.CharField(
+        max_length=250, allow_blank=True, required=False, help_text="Such as eval_loss."
+    )
+    best_metric_goal = serializers.ChoiceField(
+        choices=MetricGoal.choices, required=False, help_text="Whether low or high values are good."
+    )
+
+
+class ProjectRequestSerializer(CheckpointRuleSerializer):
     """What creates a project."""
 
     name = serializers.CharField(max_length=200)
@@ -121,6 +165,11 @@ class ProjectRequestSerializer(StrictSerializer):
     tags = serializers.ListField(child=serializers.CharField(max_length=100), max_length=MAX_TAGS, required=False)
     default_hyperparameters = ParametersField(required=False)
     default_recipe = serializers.RegexField(r"^[a-z0-9_-]*$", max_length=64, allow_blank=True, required=False)
+    default_executor = serializers.RegexField(r"^[a-z0-9_-]*$", max_length=64, allow_blank=True, required=False)
+    max_running_runs = LimitField(
+        help_text="Runs of the project that may run at once; null: no limit. Set by operators."
+    )
+    max_gpus = LimitField(help_text="GPUs that its runs may hold at once; null: no limit. Set by operators.")
     log_retention_days = RetentionDaysField(help_text="Days after its end that a run keeps its log; null: for ever.")
     metric_retention_days = RetentionDaysField(
         help_text="Days after its end that a run keeps its metric history; null: for ever."

@@ -39,7 +39,7 @@ class ProjectListView(HubView):
         operation_id="projects_create",
         parameters=[IDEMPOTENCY_KEY],
         request=shapes.ProjectRequestSerializer,
-        responses={201: shapes.ProjectSerializer, **errors(400, 401, 409)},
+        responses={201: shapes.ProjectSerializer, **errors(400, 401, 403, 409)},
     )
     def post(self, request: Request) -> Response:
         """Create a project; the caller becomes its admin."""
@@ -68,10 +68,14 @@ class ProjectView(HubView):
         responses={200: shapes.ProjectSerializer, **errors(400, 401, 403, 404, 409)},
     )
     def patch(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
-        """Change settings of a project; the version before stays in its history."""
+        """Change settings of a project; the version before stays in its history.
+
+        `max_running_runs` and `max_gpus` are changed by operators alone.
+        """
         project = self.get_project(Role.ADMIN)
         values = validated(shapes.ProjectChangeSerializer, request.data)
-        return Response(shapes.ProjectSerializer(services.update_project(project=project, values=values)).data)
+        changed = services.update_project(project=project, values=values, by=request.user)
+        return Response(shapes.ProjectSerializer(changed).data)
 
 
 class ProjectArchiveView(HubView):

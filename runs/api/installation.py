@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from projects.querysets import is_staff
 from runs.api import serializers as shapes
-from runs.models import Attempt
+from runs.executor_use import read_executor_use
 from runs.recipes import Recipe
-from runs.registry import executors, get_recipe, recipes
+from runs.registry import look_for_recipes_with_digests, recipe_to_run
 from trainhub.api.schema import errors
 from trainhub.api.views import HubView
 from trainhub.errors import InvalidInput, NotFound
@@ -21,7 +22,7 @@ from trainhub.errors import InvalidInput, NotFound
 def describe_recipe(recipe: Recipe) -> dict[str, Any]:
     """Return what people may know of a recipe; not its folder or command."""
     shown = list(shapes.RecipeSerializer().fields.keys())
-    values = {**recipe.snapshot(), "is_default": recipe.name == settings.DEFAULT_RECIPE}
+    values = {**recipe.snapshot(), "is_set_up": recipe.is_set_up, "is_default": recipe.name == settings.DEFAULT_RECIPE}
     return {name: values[name] for name in shown}
 
 
@@ -31,7 +32,8 @@ class RecipeListView(HubView):
     @extend_schema(operation_id="recipes_list", responses={200: shapes.RecipeSerializer(many=True), **errors(401)})
     def get(self, request: Request) -> Response:  # noqa: ARG002
         """List the recipes with the JSON Schemas of their parameters."""
-        return Response([describe_recipe(recipe) for _, recipe in sorted(recipes().items())])
+        found, _ = look_for_recipes_with_digests()
+        return Response([describe_recipe(recipe) for _, recipe in sorted(found.items())])
 
 
 class RecipeView(HubView):
@@ -41,31 +43,23 @@ class RecipeView(HubView):
     def get(self, request: Request, recipe: str) -> Response:  # noqa: ARG002
         """Return a recipe with the JSON Schemas of its parameters."""
         try:
-            return Response(describe_recipe(get_recipe(recipe)))
+            return Response(describe_recipe(recipe_to_run(recipe)))
         except InvalidInput:
             raise NotFound("There is no such recipe.") from None
-
-
-def describe_executors() -> list[dict[str, Any]]:
-    """Return capacity, use and problems of each executor. One query."""
-    live = list(Attempt.objects.filter(ended_at__isnull=True).only("executor", "gpu_indexes"))
-    return [
-        {
-            "name": name,
-            "slots": executor.capacity().slots,
-            "slots_in_use": sum(attempt.executor == name for attempt in live),
-            "gpus": executor.capacity().gpus,
-            "gpus_in_use": sum(len(attempt.gpu_indexes) for attempt in live if attempt.executor == name),
-            "problems": executor.problems(),
-        }
-        for name, executor in executors().items()
-    ]
 
 
 class ExecutorListView(HubView):
     """Where runs can run."""
 
-    @extend_schema(operation_id="executors_list", responses={200: shapes.ExecutorSerializer(many=True), **errors(401)})
-    def get(self, request: Request) -> Response:  # noqa: ARG002
-        """List the executors with what they have, what is in use and their problems."""
-        return Response(describe_executors())
+    query_parameters = frozenset({"recipe"})
+
+    @extend_schema(
+        operation_id="executors_list",
+        parameters=[OpenApiParameter("recipe", str, description="choices and time limit for runs of this recipe")],
+        responses={200: shapes.ExecutorSerializer(many=True), **errors(400, 401)},
+    )
+    def get(self, request: Request) -> Response:
+        """List the executors with what they have, what is in use, who waits, what can be chosen, and their problems."""
+        use = read_executor_use(recipe=request.query_params.get("recipe", ""))
+        context = {"sees_problems": is_staff(request.user)}
+        return Response(shapes.ExecutorSerializer(use, many=True, context=context).data)

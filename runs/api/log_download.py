@@ -20,6 +20,7 @@ from runs.telemetry.removed import log_removed_at, unbroken
 from trainhub.api.renderers import FileNegotiation, api_time
 from trainhub.api.schema import errors
 from trainhub.errors import InvalidInput, Removed
+from trainhub.transfers import as_download
 
 
 class LogDownloadView(RunScopedView):
@@ -38,7 +39,7 @@ class LogDownloadView(RunScopedView):
         responses={
             (200, "text/plain"): OpenApiTypes.STR,
             (200, "application/x-ndjson"): OpenApiTypes.STR,
-            **errors(400, 401, 404, 410),
+            **errors(400, 401, 404, 410, 503),
         },
     )
     def get(self, request: Request, project_id: str, run_id: str) -> StreamingHttpResponse:  # noqa: ARG002
@@ -57,9 +58,11 @@ class LogDownloadView(RunScopedView):
             raise Removed("The log of this run was removed.", removed_at=api_time(removed_at))
         blocks = _stream(run.pk, wanted, words, _as_text if kind == "text" else _as_ndjson)
         is_gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
-        response = StreamingHttpResponse(
-            _compressed(blocks) if is_gzip else blocks,
-            content_type="text/plain; charset=utf-8" if kind == "text" else "application/x-ndjson",
+        response = as_download(
+            lambda: StreamingHttpResponse(
+                _compressed(blocks) if is_gzip else blocks,
+                content_type="text/plain; charset=utf-8" if kind == "text" else "application/x-ndjson",
+            )
         )
         if is_gzip:
             response["Content-Encoding"] = "gzip"

@@ -37,7 +37,7 @@ KIND_FILTERS = [
     OpenApiParameter("start_time", OpenApiTypes.DATETIME, description="Lines at or after; without zone it is UTC."),
     OpenApiParameter("end_time", OpenApiTypes.DATETIME, description="Lines before."),
     OpenApiParameter("level", str, enum=LEVELS, many=True, description="Lines of these levels."),
-    OpenApiParameter("stream", str, enum=STREAMS, description="Lines of this stream."),
+    OpenApiParameter("stream", str, enum=STREAMS, many=True, description="Lines of these streams."),
     OpenApiParameter("attempt", int, description="Lines of this attempt."),
 ]
 CONTAINS = OpenApiParameter("contains", str, description="Lines that contain the text; case does not matter.")
@@ -57,11 +57,13 @@ def read_line_filter(request: Request) -> LineFilter:
     levels = query.getlist("level")
     if not set(levels) <= set(LEVELS):
         raise InvalidInput({"level": [f"Must be of {', '.join(LEVELS)}."]})
-    stream = query.get("stream")
-    if stream is not None and stream not in STREAMS:
-        raise InvalidInput({"stream": [f"Must be one of {', '.join(STREAMS)}."]})
+    streams = query.getlist("stream")
+    if not set(streams) <= set(STREAMS):
+        raise InvalidInput({"stream": [f"Must be of {', '.join(STREAMS)}."]})
     attempt = whole_number(query, "attempt", default=0, low=1, high=2**31 - 1)
-    return LineFilter.of(start_us=start, end_us=end, levels=levels or None, stream=stream, attempt=attempt or None)
+    return LineFilter.of(
+        start_us=start, end_us=end, levels=levels or None, streams=streams or None, attempt=attempt or None
+    )
 
 
 def read_words(query: Mapping[str, str]) -> Words | None:

@@ -7,6 +7,16 @@ from rest_framework import serializers
 from trainhub.api.serializers import ParametersField, StrictSerializer
 
 MAX_NODES, MAX_GPUS = 10_000, 64  # of a run; GPUs on each node
+MAX_MINUTES = 5_256_000  # ten years
+
+
+class ChoiceField(serializers.CharField):
+    """Something about the job that the run's executor lets people choose; `GET /executors` lists the values."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            max_length=200, allow_blank=True, required=False, help_text="One that the executor allows; empty: its own."
+        )
 
 
 class ComputeSerializer(StrictSerializer):
@@ -15,6 +25,13 @@ class ComputeSerializer(StrictSerializer):
     node_count = serializers.IntegerField(min_value=1, max_value=MAX_NODES, required=False)
     gpus_per_node = serializers.IntegerField(min_value=0, max_value=MAX_GPUS, required=False)
     gpu_type = serializers.CharField(max_length=100, allow_blank=True, required=False)
+    partition = ChoiceField()
+    account = ChoiceField()
+    qos = ChoiceField()
+    constraint = ChoiceField()
+    time_limit_minutes = serializers.IntegerField(
+        min_value=1, max_value=MAX_MINUTES, required=False, help_text="The run is ended after that long."
+    )
 
 
 class RunChangesSerializer(StrictSerializer):

@@ -13,11 +13,13 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from runs.attempts import is_silent
+from runs.attempts import is_unreachable
 from runs.filters import RunFilter
+from runs.lifecycle import Status
 from runs.listing import RunList
 from runs.models import Attempt, Run, RunMetric
 from runs.ordering import read_cursor, write_cursor
+from runs.waiting import engine_reason
 from trainhub.api.filtering import checked_filter
 from trainhub.api.paging import read_cursor_size, read_page_request
 from trainhub.api.renderers import api_time
@@ -40,8 +42,9 @@ _COLUMNS = {
     "started_at": "started_at",
     "updated_at": "updated_at",
     "completed_at": "completed_at",
+    "archived_at": "archived_at",
 }
-_TIMES = ("created_at", "started_at", "updated_at", "completed_at")
+_TIMES = ("created_at", "started_at", "updated_at", "completed_at", "archived_at")
 
 
 def answer_list(request: Request, projects: tuple[int, ...] | None) -> Response:
@@ -50,7 +53,7 @@ def answer_list(request: Request, projects: tuple[int, ...] | None) -> Response:
     With `cursor`, empty for the beginning, runs are not counted. Raises: ValidationError, InvalidInput.
     """
     query = request.query_params
-    asked = checked_filter(RunFilter, query, Run.objects.listed())
+    asked = checked_filter(RunFilter, query, Run.objects.all())
     values = asked.form.cleaned_data
     runs = RunList(asked.qs, projects, values["where"], values["order"])
     if "cursor" in query:
@@ -80,20 +83,21 @@ def describe_runs(keys: Sequence[int]) -> list[dict[str, Any]]:
         key: values
         for key, *values in Run.objects.not_deleted().filter(pk__in=keys).values_list("pk", *_COLUMNS.values())
     }
-    metrics = _newest_metrics(keys)
-    silent = _unreachable(keys)
+    metrics, live = _newest_metrics(keys), _live_attempts(keys)
     return [
-        _described(rows[key], metrics=metrics[key], is_unreachable=key in silent)
+        _described(rows[key], live.get(key), metrics=metrics[key])
         for key in keys
         if key in rows  # else it was deleted a moment ago
     ]
 
 
-def _described(row: Sequence[Any], **added: Any) -> dict[str, Any]:
+def _described(row: Sequence[Any], attempt: Attempt | None, **added: Any) -> dict[str, Any]:
     run = dict(zip(_COLUMNS, row, strict=True))
     for name in _TIMES:
         run[name] = api_time(run[name])
-    return {**run, **added}
+    if run["status"] == Status.STARTING:
+        run["waiting_reason"] = engine_reason(attempt)
+    return {**run, "is_unreachable": is_unreachable(attempt), **added}
 
 
 def _newest_metrics(keys: Sequence[int]) -> dict[int, dict[str, float | None]]:
@@ -105,7 +109,8 @@ def _newest_metrics(keys: Sequence[int]) -> dict[int, dict[str, float | None]]:
     return found
 
 
-def _unreachable(keys: Sequence[int]) -> set[int]:
-    """Return the runs whose live attempt has been silent for too long."""
+def _live_attempts(keys: Sequence[int]) -> dict[int, Attempt]:
+    """Return the live attempts by run, with what a list tells of them."""
     live = Attempt.objects.filter(run__in=keys, ended_at__isnull=True).order_by()  # their usual order is a join
-    return {run_id for run_id, heard in live.values_list("run_id", "heartbeat_at") if is_silent(heard)}
+    columns = ("run_id", "ended_at", "heartbeat_at", "claimed_at", "engine_reason")
+    return {attempt.run_id: attempt for attempt in live.only(*columns)}

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC
 
 from django.utils.dateparse import parse_datetime
 
+from runs.epoch import EPOCH
 from trainhub.errors import InvalidInput
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SPACE_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")  # a + of a zone that was not percent-encoded
 
 

@@ -12,6 +12,7 @@ from runs import services
 from runs.api import serializers as shapes
 from runs.api.requests import RunChangesSerializer, RunRequestSerializer
 from runs.api.run_lists import answer_list
+from runs.archiving import archive_run, restore_run
 from runs.deletion import delete_run
 from runs.filters import RunFilter
 from runs.lifecycle import TERMINAL
@@ -132,7 +133,8 @@ class RunView(RunScopedView):
         """Delete a run that has ended, with its log, metrics and artifacts: it is gone at once and for good.
 
         409 with `status` and `allowed` while it has not ended; with `reason` and the ids when a checkpoint is tagged
-        release or candidate (`tagged`), or other runs continue from one (`resumed`).
+        release or candidate (`tagged`) or is a registered version (`registered`), or other runs continue from one
+        (`resumed`).
         """
         delete_run(run=self.get_run(Role.ADMIN), by=request.user)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -163,6 +165,34 @@ class RunCancelView(RunScopedView):
         return Response(
             shapes.RunSerializer(fresh).data, status=status.HTTP_200_OK if is_over else status.HTTP_202_ACCEPTED
         )
+
+
+class RunArchiveView(RunScopedView):
+    """Takes a run out of the lists."""
+
+    @extend_schema(
+        operation_id="runs_archive",
+        request=None,
+        responses={200: shapes.RunSerializer, **errors(401, 403, 404, 409)},
+    )
+    def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Archive a run that has ended: lists leave it out, everything of it stays. Twice is fine."""
+        run = archive_run(run=self.get_run(Role.EDITOR), by=request.user)
+        return Response(shapes.RunSerializer(Run.objects.with_details().get(pk=run.pk)).data)
+
+
+class RunRestoreView(RunScopedView):
+    """Brings a run back into the lists."""
+
+    @extend_schema(
+        operation_id="runs_restore",
+        request=None,
+        responses={200: shapes.RunSerializer, **errors(401, 403, 404, 409)},
+    )
+    def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
+        """Take a run out of the archive."""
+        run = restore_run(run=self.get_run(Role.EDITOR), by=request.user)
+        return Response(shapes.RunSerializer(Run.objects.with_details().get(pk=run.pk)).data)
 
 
 class RunRepeatView(RunScopedView):

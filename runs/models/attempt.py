@@ -25,10 +25,14 @@ class Attempt(models.Model):
     executor = models.CharField(max_length=64)
     handle = models.CharField(max_length=500, blank=True, default="")
     token_digest = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the attempt's token.")
+    tracking_digest = models.CharField(  # noqa: DJ001 - attempts of before it have none, and it is unique
+        max_length=64, unique=True, null=True, help_text="SHA-256 of the token that its trainer's MLflow client gets."
+    )
     resume_from = models.ForeignKey(
         "artifacts.Artifact", null=True, blank=True, on_delete=models.PROTECT, related_name="restored_attempts"
     )
     gpu_indexes = models.JSONField(default=list, blank=True, help_text="GPUs of the machine given to a local run.")
+    gpu_count = models.PositiveIntegerField(default=0, help_text="GPUs that it holds, on all nodes together.")
 
     created_at = models.DateTimeField(default=timezone.now)
     submitted_at = models.DateTimeField(null=True, blank=True)
@@ -39,6 +43,13 @@ class Attempt(models.Model):
     runner_gone_at = models.DateTimeField(null=True, blank=True)
     kill_requested_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+
+    engine_state = models.CharField(max_length=100, blank=True, default="", help_text="The engine's word for the job.")
+    engine_reason = models.CharField(max_length=500, blank=True, default="", help_text="Why the engine lets it wait.")
+    engine_ending = models.CharField(max_length=16, blank=True, default="", help_text="Why the engine ended the job.")
+    engine_started_at = models.DateTimeField(null=True, blank=True, help_text="When the engine was seen to start it.")
+    engine_ends_at = models.DateTimeField(null=True, blank=True, help_text="When its time is over.")
+    nodes = models.JSONField(default=list, blank=True, help_text="Names of the nodes, as the engine says.")
 
     host = models.CharField(max_length=255, blank=True, default="")
     runner_pid = models.BigIntegerField(null=True, blank=True)

@@ -9,9 +9,12 @@ from runs.models.run import Run
 
 
 class RunParameter(models.Model):
-    """A parameter as the trainer gets it, defaults of the recipe included; written once, with the run.
+    """A parameter of a run, written once: given at the launch, or logged by a tracking client.
 
-    `group` is model_parameters or hyperparameters. Exactly one of `number` and `text` is set.
+    `group` is its origin: model_parameters or hyperparameters, as the trainer gets them with the recipe's defaults,
+    written with the run; or params, written by a client. Exactly one of `number` and `text` is set. What a client wrote
+    is in `value` to the letter, up to 6,000 characters; then `text` is its beginning, or `number` what it reads as.
+    `value` is None for what was given at the launch.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -20,6 +23,8 @@ class RunParameter(models.Model):
     name = models.CharField(max_length=250)
     number = models.FloatField(null=True)
     text = models.CharField(max_length=250, null=True)  # noqa: DJ001 - an empty text is a value, None is a number
+
+    value = models.TextField(max_length=6000, null=True)  # noqa: DJ001 - an empty text is a value
 
     class Meta:
         constraints = [

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from projects.models import Project
@@ -12,9 +16,12 @@ from projects.uids import new_run_uid
 from runs.lifecycle import OUTCOMES, TERMINAL, Reason, Status
 from runs.querysets import RunQuerySet
 
+if TYPE_CHECKING:
+    from runs.models.parameter import RunParameter
+
 # What list filters look at. Every index for a list ends with it, so that filtering never reads the wide rows: on
 # SQLite that is 20 ms instead of 400 ms for 100,000 runs that do not fit.
-_LOOKED_AT = ["project", "status", "recipe", "executor", "created_by", "name"]
+_LOOKED_AT = ["project", "status", "recipe", "executor", "created_by", "name", "archived_at"]
 
 
 def _newest(*first: str) -> list[str]:
@@ -68,7 +75,25 @@ class Run(models.Model):
     updated_at = models.DateTimeField(default=timezone.now)
     log_removed_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the log.")
     metrics_removed_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the history.")
+    archived_at = models.DateTimeField(null=True, blank=True, help_text="Since then lists leave the run out.")
     deleted_at = models.DateTimeField(null=True, blank=True, help_text="Since then nobody sees the run.")
+
+    # What `with_page_details` loads beside the columns.
+    viewer_role: str
+    log_lines: int
+    newest_event: int
+    artifact_count: int
+    is_resumed: bool
+    launch_defaults: dict[str, Any] | None
+    newest_at: datetime | None
+    logged_steps: float | None
+    is_tracked: bool
+    reserves: bool | None = None  # what `with_needs` loads; without it the recipe's snapshot says so
+    # What `with_parent` and `with_logged_parameters` load.
+    parent_uid: str | None
+    parent_name: str | None
+    client_end_time: int | None
+    logged: list[RunParameter]
 
     objects = RunQuerySet.as_manager()
 
@@ -78,10 +103,10 @@ class Run(models.Model):
             models.Index(fields=_newest(), name="run_newest_listed"),
             models.Index(fields=_newest("project"), name="run_newest_of_project"),
             models.Index(fields=_newest("status"), name="run_newest_of_status"),
-            models.Index(fields=["name", "-id", "project"], name="run_by_name"),
-            models.Index(fields=["-progress", "-id", "project"], name="run_by_progress"),
-            models.Index(fields=["-priority", "-id", "project"], name="run_by_priority"),
-            models.Index(fields=["-completed_at", "-id", "project"], name="run_by_end"),
+            models.Index(fields=["name", "-id", "project", "archived_at"], name="run_by_name"),
+            models.Index(fields=["-progress", "-id", "project", "archived_at"], name="run_by_progress"),
+            models.Index(fields=["-priority", "-id", "project", "archived_at"], name="run_by_priority"),
+            models.Index(fields=["-completed_at", "-id", "project", "archived_at"], name="run_by_end"),
             models.Index(
                 fields=["-priority", "queued_at"],
                 name="run_not_ended",
@@ -99,6 +124,14 @@ class Run(models.Model):
                 condition=Q(completed_at__isnull=False, metrics_removed_at=None),
             ),
             models.Index(fields=["deleted_at"], name="run_deleted", condition=Q(deleted_at__isnull=False)),
+            models.Index(fields=["archived_at"], name="run_archived", condition=Q(archived_at__isnull=False)),
+            # When tracking clients see a managed run start; of an external one they say so themselves.
+            models.Index(
+                Coalesce("started_at", "created_at").desc(),
+                F("id").desc(),
+                name="run_newest_managed",
+                condition=Q(is_managed=True),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(status__in=Status.values), name="run_status_known"),
@@ -121,11 +154,31 @@ class Run(models.Model):
         return self.status in TERMINAL
 
     @property
+    def trained_until(self) -> datetime | None:
+        """When the training ended, None while it goes on: of an external run as its client says, else `completed_at`.
+
+        What the client says came with the run (`with_client_end`); it is not before the start, nor after the hub's end.
+        """
+        told = getattr(self, "client_end_time", None)
+        if self.is_managed or told is None or self.completed_at is None or self.started_at is None:
+            return self.completed_at
+        if told / 1000 >= self.completed_at.timestamp():
+            return self.completed_at
+        return max(self.started_at, datetime.fromtimestamp(told / 1000, UTC))
+
+    @property
     def reason_text(self) -> str:
         """A sentence for people on why the run ended; empty while it has not."""
         if not self.reason:
             return ""
         return " ".join(filter(None, [OUTCOMES[Reason(self.reason)].text, self.reason_detail]))
+
+    @property
+    def reserved(self) -> tuple[int, int]:
+        """Nodes, and GPUs on each, to reserve; (1, 0) for recipes that reserve nothing, such as a simulation."""
+        if not (self.recipe_snapshot.get("reserves_compute", True) if self.reserves is None else self.reserves):
+            return 1, 0
+        return int(self.compute.get("node_count", 1)), int(self.compute.get("gpus_per_node", 0))
 
     @property
     def grace_seconds(self) -> float:

@@ -100,6 +100,9 @@ class MetricBatch(models.Model):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="metric_batches")
     attempt_number = models.PositiveIntegerField(default=1)
     points = models.IntegerField()
+    may_repeat = models.BooleanField(
+        default=False, help_text="A tracking client sent it: points that are stored already do not count again."
+    )
     payload = models.BinaryField()
 
     def __str__(self) -> str:
@@ -210,7 +213,10 @@ class RunMetric(models.Model):
         indexes = [
             models.Index(
                 fields=["key", "value", "run"], name="newest_metric_finite", condition=models.Q(value__isnull=False)
-            )
+            ),
+            models.Index(
+                fields=["key", "special", "run"], name="newest_metric_special", condition=models.Q(value__isnull=True)
+            ),
         ]
 
     def __str__(self) -> str:

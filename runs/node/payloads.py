@@ -68,14 +68,18 @@ def read_claim(body: dict[str, Any]) -> ClaimRequest:
 
 def read_heartbeat(body: dict[str, Any]) -> HeartbeatRequest:
     """Check a HeartbeatRequest. Raises: InvalidInput."""
-    progress = body.get("progress")
-    if progress is not None and (isinstance(progress, bool | str | list | dict) or not 0 <= progress <= 1):
-        raise refuse("progress", "Must be a number from 0 to 1 or null.")
     return {
         "phase": one_of(body, "phase", PHASES),
-        "progress": progress,
+        "progress": _progress(body),
         "sent_at_ms": whole(body, "sent_at_ms", low=0, high=MAX_TIME_MS),
     }
+
+
+def _progress(body: dict[str, Any]) -> float | None:
+    progress: float | None = body.get("progress")
+    if progress is not None and (isinstance(progress, bool | str | list | dict) or not 0 <= progress <= 1):
+        raise refuse("progress", "Must be a number from 0 to 1 or null.")
+    return progress
 
 
 def read_exit(body: dict[str, Any]) -> ExitReport:
@@ -89,5 +93,6 @@ def read_exit(body: dict[str, Any]) -> ExitReport:
         "runner_died": flag(body, "runner_died"),
         "problem": one_of(body, "problem", PROBLEMS),
         "message": text(body, "message", longest=1000),
+        "progress": _progress(body),
         "ended_at_ms": whole(body, "ended_at_ms", low=0, high=MAX_TIME_MS),
     }

@@ -7,11 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest
 
-from runs.attempts import claim_attempt, finish_attempt, record_heartbeat, record_start
+from runner.protocol import Tracking
+from runs.attempts import claim_attempt, finish_attempt, record_heartbeat, record_start, tracking_token
 from runs.models import Attempt
 from runs.node import batches, payloads
 from runs.node.auth import batch_of, body_of, ingest_endpoint, node_endpoint
-from runs.recipes import with_defaults
+from runs.recipes import at_folder, with_defaults
+from runs.scheduler.room import wanted_gpus
 from runs.telemetry.append import KnownSender, append_lines, append_metrics
 
 
@@ -32,13 +34,23 @@ def claim(attempt: Attempt, request: HttpRequest) -> dict[str, Any]:
         "resume": resume_source(attempt),
         "log_sequence": attempt.log_sequence,
         "metric_sequence": attempt.metric_sequence,
+        "nodes": wanted_gpus(attempt.run)[0],
+        **tracking_access(attempt),
     }
+
+
+def tracking_access(attempt: Attempt) -> dict[str, Tracking]:
+    """Return what the trainer's MLflow client needs; nothing for an attempt of before there were such tokens."""
+    if attempt.tracking_digest is None:
+        return {}
+    run = attempt.run
+    return {"tracking": {"run": run.uid, "experiment": run.project.uid, "token": tracking_token(attempt.uid)}}
 
 
 def command_of(recipe: dict[str, Any]) -> list[str]:
     """Return the argument list of a recipe's snapshot; nothing in it comes from a request."""
     python = recipe.get("python") or settings.TRAINER_PYTHON
-    return [item.replace("{python}", python).replace("{recipe}", recipe["folder"]) for item in recipe["command"]]
+    return [at_folder(item.replace("{python}", python), recipe["folder"]) for item in recipe["command"]]
 
 
 def trainer_config(attempt: Attempt) -> dict[str, Any]:
@@ -65,6 +77,7 @@ def resume_source(attempt: Attempt) -> dict[str, Any] | None:
         "name": checkpoint.source.rsplit("/", 1)[-1],
         "step": checkpoint.step,
         "is_directory": checkpoint.is_directory,
+        "is_direct": checkpoint.store != "file",
         "files": checkpoint.manifest,
     }
 

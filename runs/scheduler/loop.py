@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections
 from django.utils import timezone
 
-from runs.executors.local import reap_children
+from runs.executors.folders import reap_children
 from runs.scheduler.start import start_waiting_runs, submit_forgotten_attempts
 from runs.scheduler.watch import watch_live_attempts
 from runs.telemetry.fold import fold_fullest
@@ -42,9 +42,14 @@ def run_pass(now: datetime | None = None) -> None:
 
 
 def run_forever(
-    stop: threading.Event, chores: Sequence[Callable[[], object]] = (), sweeps: Sequence[Callable[[], object]] = ()
+    stop: threading.Event,
+    chores: Sequence[Callable[[], object]] = (),
+    sweeps: Sequence[Callable[[], object]] = (),
+    beat: Callable[[float], object] = lambda _: None,
 ) -> None:
     """Pass after pass until `stop` is set; `sweeps` after each pass, which return quickly; `chores` now and then.
+
+    `beat` is told how many seconds each pass took that went well.
 
     An error is logged and the loop goes on. After a jump of the clock, what goes by it waits for the next pass.
     """
@@ -54,7 +59,9 @@ def run_forever(
         pause = settings.SCHEDULER_INTERVAL_SECONDS
         try:
             if not clock.has_jumped():
+                began = time.monotonic()
                 run_pass()
+                beat(time.monotonic() - began)
                 for sweep in sweeps:
                     sweep()
             if timezone.now() >= chores_at:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 
 from runs.executors.base import Executor, ExecutorError
-from runs.executors.local import LocalExecutor
 from runs.models import Attempt
 
 logger = logging.getLogger(__name__)
@@ -13,8 +12,6 @@ logger = logging.getLogger(__name__)
 
 def recover_attempt(executor: Executor, attempt: Attempt) -> None:
     """Start a recovery runner where the attempt's folder can be reached from here; asking again is harmless."""
-    if not isinstance(executor, LocalExecutor):
-        return
     try:
         executor.recover(attempt.handle)
     except (ExecutorError, OSError) as error:

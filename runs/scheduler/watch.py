@@ -8,19 +8,28 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
+from django.utils import timezone
 
-from runs.attempts import end_attempt_without_report, note_once
-from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor
+from runs.attempts import REASONS_OF_ENDINGS, end_attempt_without_report, is_silent, note_once
+from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor, SubmitRefused
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt
+from runs.querysets import WIDE_COLUMNS
 from runs.registry import executors
 from runs.scheduler.recovery import recover_attempt
 
 logger = logging.getLogger(__name__)
-# A runner that died is given this long for the delivery of what it left behind, before the run ends without it.
-RECOVERY_LIMIT = timedelta(seconds=45)
+# A runner that died is given this long for the delivery of what it left behind, before the run ends without it; while
+# a recovery is heard of, as long as it may upload (`runner.delivery.UPLOAD_SECONDS`) and a bit.
+RECOVERY_LIMIT, DELIVERY_LIMIT = timedelta(seconds=45), timedelta(minutes=65)
 HARD_CANCEL_AFTER = timedelta(seconds=5)  # after the grace period, which the runner itself enforces
 HARD_CANCEL_AGAIN_AFTER = timedelta(seconds=10)
+SIGNAL_AGAIN_AFTER = timedelta(seconds=5)  # a soft cancel that did not reach the engine, or found no runner
+# Wide, and looked at for the few that are to end: of 1,000 live attempts it would be 10 MB in every pass.
+NOT_WATCHED = tuple(f"run__{name}" for name in WIDE_COLUMNS if name != "compute")
+ENGINE_FIELDS = ("engine_state", "engine_reason", "engine_ending", "engine_started_at", "engine_ends_at", "nodes")
+_signalled_at: dict[int, datetime] = {}  # when the soft cancel of an attempt was last tried
+_up_since = timezone.now()  # since when this scheduler has been there
 
 
 def watch_live_attempts(now: datetime) -> None:
@@ -30,21 +39,48 @@ def watch_live_attempts(now: datetime) -> None:
     """
     live: dict[str, list[Attempt]] = defaultdict(list)
     rows = Attempt.objects.filter(ended_at__isnull=True, submitted_at__isnull=False).select_related("run")
-    for attempt in rows:
+    for attempt in rows.defer(*NOT_WATCHED):
         live[attempt.executor].append(attempt)
+    for key in set(_signalled_at) - {attempt.pk for attempts in live.values() for attempt in attempts}:
+        del _signalled_at[key]
     for name, attempts in live.items():
         executor = executors().get(name) or MissingExecutor(name)
-        for attempt, state in _ask(executor, attempts):
+        answers = _ask(executor, attempts)
+        _note_engine(answers, now)
+        for attempt, state in answers:
             _watch_one(executor, attempt, state, now)
 
 
 def _ask(executor: Executor, attempts: list[Attempt]) -> list[tuple[Attempt, JobState]]:
     try:
         states = executor.poll({attempt.uid: attempt.handle for attempt in attempts})
-    except ExecutorError as error:
+    except (ExecutorError, SubmitRefused) as error:  # the latter for handles of another kind of executor
         logger.warning("executor %s cannot be asked: %s", executor.name, error)
         states = {}
     return [(attempt, states.get(attempt.uid, JobState("unknown"))) for attempt in attempts]
+
+
+def _note_engine(answers: list[tuple[Attempt, JobState]], now: datetime) -> None:
+    """Store what an engine says of its jobs, where that changed: for people, and for the reason of the end.
+
+    An engine that does not answer changes nothing. One statement for all.
+    """
+    changed = [attempt for attempt, state in answers if state.engine and _differs(attempt, state, now)]
+    if changed:
+        Attempt.objects.bulk_update(changed, ENGINE_FIELDS, batch_size=200)
+
+
+def _differs(attempt: Attempt, state: JobState, now: datetime) -> bool:
+    """Bring the attempt up to date with its engine's word; tell whether that changed it."""
+    before = [getattr(attempt, name) for name in ENGINE_FIELDS]
+    attempt.engine_state = state.engine[:100]
+    attempt.engine_reason = state.reason[:500]
+    attempt.engine_ending = state.ending
+    attempt.engine_ends_at = state.ends_at or attempt.engine_ends_at
+    attempt.nodes = list(state.nodes) or attempt.nodes
+    if state.state == "running":
+        attempt.engine_started_at = attempt.engine_started_at or now
+    return before != [getattr(attempt, name) for name in ENGINE_FIELDS]
 
 
 def _watch_one(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
@@ -58,31 +94,56 @@ def _watch_one(executor: Executor, attempt: Attempt, state: JobState, now: datet
 
 
 def _watch(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
-    if attempt.run.status == Status.CANCELLING:
-        _press_cancel(executor, attempt, now)
     if state.state == "ended":
         _runner_is_gone(executor, attempt, state, now)
-    elif attempt.claimed_at is None:
-        _expect_claim(executor, attempt, now)
+        return
+    if attempt.run.status == Status.CANCELLING or _must_stop(executor, attempt, now):
+        _press_cancel(executor, attempt, now)
+    if attempt.claimed_at is None:
+        _expect_claim(executor, attempt, state, now)
     elif state.state == "unknown":
         _expect_heartbeat(attempt, now)
+
+
+def _must_stop(executor: Executor, attempt: Attempt, now: datetime) -> bool:
+    """Tell whether the run's time is over, but for the time to save, where no engine sees to that itself.
+
+    It is noted in the attempt when that is, so that the end is judged by it.
+    """
+    minutes = attempt.run.compute.get("time_limit_minutes") or executor.max_time_limit_minutes(attempt.run.recipe)
+    if minutes is None or attempt.started_at is None or executor.capacity().has_queue:
+        return False
+    end = attempt.started_at + timedelta(minutes=minutes)
+    if now < end - timedelta(seconds=attempt.run.grace_seconds):
+        return False
+    if attempt.engine_ends_at is None:
+        Attempt.objects.filter(pk=attempt.pk).update(engine_ends_at=end)
+    return True
 
 
 def _press_cancel(executor: Executor, attempt: Attempt, now: datetime) -> None:
     """Signal the runner at once, and end everything when the grace period passed without effect.
 
     The grace period counts from our signal, not from the request: a scheduler that was away must not take away the
-    time that the trainer was promised for saving.
+    time that the trainer was promised for saving. A signal that did not reach the engine is repeated, as is one for a
+    job that no runner has claimed: the engine may have been about to start it.
     """
+    signalled_at = attempt.kill_requested_at
     patience = timedelta(seconds=attempt.run.grace_seconds) + HARD_CANCEL_AFTER
-    if attempt.kill_requested_at is None:
-        _note_kill_request(attempt, now)
-        _cancel(executor, attempt, hard=False)
-    elif now > attempt.kill_requested_at + patience and attempt.phase != "finishing":
+    if signalled_at is not None and now > signalled_at + patience and attempt.phase != "finishing":
         # Dated so that the patience is over again after a short while, should the runner still be there.
         _note_kill_request(attempt, now - patience + HARD_CANCEL_AGAIN_AFTER)
-        _note_kill(attempt)
-        _cancel(executor, attempt, hard=True)
+        if _cancel(executor, attempt, hard=True):
+            _note_kill(attempt)
+    elif (signalled_at is None or attempt.claimed_at is None) and _is_time_to_signal(attempt, now):
+        _signalled_at[attempt.pk] = now
+        if _cancel(executor, attempt, hard=False) and signalled_at is None:
+            _note_kill_request(attempt, now)
+
+
+def _is_time_to_signal(attempt: Attempt, now: datetime) -> bool:
+    before = _signalled_at.get(attempt.pk)
+    return before is None or now > before + SIGNAL_AGAIN_AFTER
 
 
 def _note_kill_request(attempt: Attempt, at: datetime) -> None:
@@ -94,28 +155,60 @@ def _note_kill(attempt: Attempt) -> None:
     note_once(attempt, "killed", actor="scheduler", message=message)
 
 
-def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> None:
+def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> bool:
+    """Give the order to the engine; tell whether it took it."""
     try:
         executor.cancel(attempt.handle, hard=hard)
     except ExecutorError as error:
         logger.warning("attempt %s could not be signalled: %s", attempt.uid, error)
+        return False
+    return True
 
 
 def _runner_is_gone(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
-    """Let a recovery deliver what the runner left; end the attempt without it when that takes too long."""
-    if attempt.runner_gone_at is None:
+    """Let a recovery deliver what the runner left; end the attempt without it when that takes too long.
+
+    Where no runner ever claimed the attempt, and it is known why, or none ever began, nothing is left to wait for.
+    """
+    is_explained = bool(state.ending) or attempt.run.status == Status.CANCELLING or not state.has_begun
+    if attempt.claimed_at is None and state.engine and is_explained:
+        _end(attempt, state)
+    elif attempt.runner_gone_at is None:
         if Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(runner_gone_at=now):
             recover_attempt(executor, attempt)
-    elif now > attempt.runner_gone_at + RECOVERY_LIMIT:
-        reason = Reason.RUNNER_DIED if attempt.claimed_at else Reason.START_FAILED
-        end_attempt_without_report(attempt=attempt, reason=reason, message=f"Evidence: {state.detail}.")
+    elif now > attempt.runner_gone_at + (DELIVERY_LIMIT if _is_delivering(attempt, now) else RECOVERY_LIMIT):
+        _end(attempt, state)
     else:
         recover_attempt(executor, attempt)
 
 
-def _expect_claim(executor: Executor, attempt: Attempt, now: datetime) -> None:
-    limit = timedelta(seconds=settings.START_LIMIT_SECONDS)
-    if now > attempt.run.status_changed_at + limit:
+def _is_delivering(attempt: Attempt, now: datetime) -> bool:
+    """Tell whether a recovery is at work, on what may be checkpoints of many gigabytes."""
+    return attempt.phase == "finishing" and not is_silent(attempt.heartbeat_at, now)
+
+
+def _end(attempt: Attempt, state: JobState) -> None:
+    usual = Reason.RUNNER_DIED if attempt.claimed_at else Reason.START_FAILED
+    reason = REASONS_OF_ENDINGS.get(state.ending, usual)
+    end_attempt_without_report(attempt=attempt, reason=reason, message=f"Evidence: {state.detail}.")
+
+
+def _expect_claim(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
+    """Give up on a start that nobody reports in time. While an engine lets the job wait, the time does not run.
+
+    Nor while the hub was away: a runner asks for up to an hour whether it may start. Of an executor that is gone, or
+    another one by now, nobody knows whether the job waits: one that was seen in a queue is given all the time there is,
+    any other as long as a heartbeat. A cancel has its time in any case.
+    """
+    since: datetime | None = attempt.run.status_changed_at
+    if executor.capacity().has_queue:
+        since = None if state.state == "queued" else attempt.engine_started_at
+        since = since and max(since, _up_since)
+    elif attempt.run.status != Status.CANCELLING and (isinstance(executor, MissingExecutor) or attempt.engine_state):
+        since = None
+        if not attempt.engine_state:
+            _expect_heartbeat(attempt, now)
+    if since and now > since + timedelta(seconds=settings.START_LIMIT_SECONDS):
         _cancel(executor, attempt, hard=True)
         end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT)
 

@@ -17,6 +17,7 @@ from runs.telemetry.packing import pack_batch
 from runs.telemetry.points import Columns, Points
 from runs.telemetry.prepared import PreparedInsert, PreparedUpdate
 from trainhub.errors import Fenced, SequenceGap
+from trainhub.retrying import retry_undone
 
 
 class Sender(Protocol):
@@ -44,6 +45,7 @@ class KnownSender:
     number: int
 
 
+@retry_undone
 def append_lines(*, attempt: Sender, sequence: int, lines: Lines) -> int:
     """Store a batch of log lines unless it is stored already, in a transaction of its own.
 
@@ -69,6 +71,7 @@ def append_lines(*, attempt: Sender, sequence: int, lines: Lines) -> int:
     return sequence if stored is None else stored
 
 
+@retry_undone
 def append_metrics(*, attempt: Sender, sequence: int, columns: Mapping[str, Columns]) -> int:
     """Store a batch of metric points unless it is stored already, in a transaction of its own.
 
@@ -113,17 +116,20 @@ def check_columns(columns: Mapping[str, Columns]) -> dict[str, Points]:
     return {key: points for key, points in checked.items() if len(points)}
 
 
-def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int) -> None:
+def store_points(*, run_id: int, attempt_number: int, payload: bytes, count: int, may_repeat: bool = False) -> None:
     """Put one packed batch of `count` points into the inbox; runs inside the caller's transaction.
 
     The newest values follow about a second later: the scheduler takes them from the inbox. A tracking client has
-    no attempt and no sequence: it calls this with attempt number 1.
+    no sequence, and may send a batch again: then `may_repeat`, and points that are there already are dropped when the
+    batch is folded.
     """
     # The counter's row comes first: its lock makes the order of ids within a run that of commits.
     if not _COUNT_POINTS.execute(run_id=run_id, count=count):
         make_counter(run_id)
         _COUNT_POINTS.execute(run_id=run_id, count=count)
-    _INSERT_BATCH.execute(MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, payload=payload))
+    _INSERT_BATCH.execute(
+        MetricBatch(run_id=run_id, attempt_number=attempt_number, points=count, may_repeat=may_repeat, payload=payload)
+    )
 
 
 def _live(attempt: int) -> QuerySet[Attempt]:

@@ -2,7 +2,9 @@
 
 What a step needs is read and packed before its transaction, so that ingest waits for the writing alone. In the
 transaction the batches are deleted first: when one of them is gone, somebody else has folded it and nothing is done.
-Steps take the oldest batches, hence that also tells that the open chunks are still those that were read.
+Steps take the oldest batches, hence that also tells that the chunks are still those that were read.
+
+Points that tracking clients sent again are dropped here, and count no more (`repeats`).
 
 Where a step has filled enough chunks of a metric, they are joined into a section afterwards (`sections`).
 """
@@ -10,13 +12,14 @@ Where a step has filled enough chunks of a metric, they are joined into a sectio
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Greatest
 from django.utils import timezone
 
 from runs.lifecycle import TERMINAL
@@ -25,7 +28,7 @@ from runs.telemetry.chunks import make_chunks
 from runs.telemetry.newest import in_slices, lock_counter, merge_batches
 from runs.telemetry.packing import unpack_batch
 from runs.telemetry.point_packing import unpack_points
-from runs.telemetry.points import Points
+from runs.telemetry.repeats import Part, SeriesKey, find_overlapping, read_full_chunks, without_repeats
 from runs.telemetry.sections import make_sections
 
 FOLD_BATCHES = 64  # an inbox with so many batches or points is worth folding
@@ -80,17 +83,18 @@ class _OvertakenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Step:
-    """What one transaction does."""
+    """What one transaction does; `points` of the batches are taken, `repeats` of them dropped."""
 
     batch_ids: list[int]
     points: int
+    repeats: int
     replaced_ids: list[int]
     chunks: list[MetricChunk]
 
     @property
-    def first_time(self) -> int:
-        """Least time of the points, ms since 1970 UTC."""
-        return min(chunk.first_time for chunk in self.chunks)
+    def times(self) -> list[int]:
+        """Least times of the chunks, ms since 1970 UTC."""
+        return [chunk.first_time for chunk in self.chunks]
 
     @property
     def full_keys(self) -> list[str]:
@@ -115,30 +119,37 @@ def _fold_step(run_id: int, now: datetime) -> int | None:
 def _prepare(run_id: int) -> _Step | None:
     ids: list[int] = []
     total = 0
-    groups: dict[tuple[str, int], list[Points]] = {}
+    groups: dict[SeriesKey, list[Part]] = {}
     batches = MetricBatch.objects.filter(run_id=run_id).order_by("id")[:_STEP_BATCHES]
-    for batch, attempt_number, count, payload in batches.values_list("id", "attempt_number", "points", "payload"):
+    columns = ("id", "attempt_number", "points", "may_repeat", "payload")
+    for batch, attempt_number, count, may_repeat, payload in batches.values_list(*columns):
         if ids and total + count > _STEP_POINTS:
             break
         ids.append(batch)
         total += count
         for key, points in unpack_batch(payload):
-            groups.setdefault((key, attempt_number), []).append(points)
+            groups.setdefault((key, attempt_number), []).append((points, may_repeat))
     if not ids:
         return None
-    replaced = []
-    for chunk in _open_chunks(run_id, groups):
-        groups[chunk.key, chunk.attempt_number].insert(0, unpack_points(chunk.payload))
-        replaced.append(chunk.id)
-    chunks = [
-        chunk
-        for (key, attempt_number), parts in groups.items()
-        for chunk in make_chunks(run_id=run_id, key=key, attempt_number=attempt_number, parts=parts)
-    ]
-    return _Step(ids, total, replaced, chunks)
+    overlapping = find_overlapping(run_id, groups)
+    opened = {(chunk.key, chunk.attempt_number): chunk for chunk in _open_chunks(run_id, groups)}
+    replaced: list[int] = []
+    chunks: list[MetricChunk] = []
+    kept = 0
+    for series, incoming in groups.items():
+        opening = opened.get(series)
+        before = [] if opening is None else [(unpack_points(opening.payload), False)]
+        parts = without_repeats([*before, *incoming], read_full_chunks(overlapping.get(series, [])))
+        fresh = sum(map(len, parts[len(before) :]))
+        if not fresh:
+            continue
+        kept += fresh
+        replaced += [] if opening is None else [opening.id]
+        chunks += make_chunks(run_id=run_id, key=series[0], attempt_number=series[1], parts=parts)
+    return _Step(ids, total, total - kept, replaced, chunks)
 
 
-def _open_chunks(run_id: int, groups: dict[tuple[str, int], list[Points]]) -> Iterator[MetricChunk]:
+def _open_chunks(run_id: int, groups: Collection[SeriesKey]) -> Iterator[MetricChunk]:
     for keys in in_slices(list({key for key, _ in groups})):
         for chunk in MetricChunk.objects.filter(run_id=run_id, key__in=keys, is_open=True).defer("outline", "sketch"):
             if (chunk.key, chunk.attempt_number) in groups:
@@ -154,13 +165,20 @@ def _apply(run_id: int, step: _Step, now: datetime) -> None:
         if _delete(MetricChunk.objects.all(), step.replaced_ids) != len(step.replaced_ids):
             raise _OvertakenError
         MetricChunk.objects.bulk_create(step.chunks)
-        known = counter.metric_first_time
+        known = [] if counter.metric_first_time is None else [counter.metric_first_time]
         TelemetryCounter.objects.filter(run_id=run_id).update(
             inbox_points=F("inbox_points") - step.points,
             inbox_batches=F("inbox_batches") - len(step.batch_ids),
             folds=F("folds") + 1,
-            metric_first_time=step.first_time if known is None else min(known, step.first_time),
+            metric_points=_less(step.repeats, "metric_points"),
+            newest_points=_less(step.repeats, "newest_points"),
+            metric_first_time=min([*known, *step.times], default=None),
         )
+
+
+def _less(count: int, column: str) -> Greatest:
+    """Return a column less `count`; not below 0, to which removal may have set it meanwhile."""
+    return Greatest(F(column) - count, 0)
 
 
 def _delete(rows: QuerySet[Any], ids: list[int]) -> int:

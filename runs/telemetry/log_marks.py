@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -32,32 +33,35 @@ BEGINNING = Mark(0, 0, ())
 
 
 def mark_before(run_id: int, line: int) -> Mark:
-    """Return the chunk that holds the line before `line`: the beginning when there is none. One query."""
+    """Return the chunk that holds the line before `line`: the beginning when there is none. At most one query."""
+    if line <= 0:
+        return BEGINNING
     row = _chunks(run_id).filter(first_line__lt=line).order_by("-first_line").values_list(*_FIELDS).first()
     return Mark(*row) if row else BEGINNING
 
 
-def seek(run_id: int, wanted: LineFilter, *, first: int, stop: int, skip: int) -> tuple[Mark, Mark]:
+def seek(run_id: int, wanted: LineFilter, *, first: int, last: Mark, skip: int) -> tuple[Mark, Mark]:
     """Return the chunk with the match after `skip` others, counted from line 0, and the chunk before it.
 
     Args:
         run_id: the run.
         wanted: what matches; its times are not looked at.
         first: the chunk is at or behind this line, which begins a chunk.
-        stop: and begins before this line; the match must exist.
+        last: and is this one or before it; the match must exist.
         skip: matches to pass over.
 
-    Looks up chunks where the match would be if matches were spread evenly, and in the middle, by turns: some
-    4 look-ups for most logs, twice the binary logarithm of the number of chunks at the worst.
+    Looks up chunks where the match would be if matches were spread evenly, and each third time in the middle: some
+    3 look-ups for most logs, three times the binary logarithm of the number of chunks at the worst.
 
     Raises:
         KeyError: chunks were removed meanwhile.
     """
-    before, after = mark_before(run_id, first), mark_before(run_id, stop)
-    is_even = True
-    while before.stop < after.first:
+    before, after = mark_before(run_id, first), last
+    for turn in itertools.count(1):
+        if before.stop >= after.first:
+            break
         low, high = wanted.count(before.tally), wanted.count(after.tally)
-        share = (skip - low) / (high - low) if is_even else 0.5
+        share = (skip - low) / (high - low) if turn % 3 else 0.5
         guess = before.stop + int((after.first - before.stop) * share)
         found = mark_before(run_id, min(guess, after.first - 1) + 1)
         if found.stop <= before.stop:
@@ -66,7 +70,6 @@ def seek(run_id: int, wanted: LineFilter, *, first: int, stop: int, skip: int) -
             before = found
         else:
             after = found
-        is_even = not is_even
     return before, after
 
 

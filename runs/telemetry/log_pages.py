@@ -168,7 +168,7 @@ class _Lines:
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """The lines of a kind in the chunks from line `first` to before `stop`; `passed` are before them."""
+    """The lines of a kind in the chunks from line `first` to before `stop`, the end of `last`; `passed` come before."""
 
     run_id: int
     first: int
@@ -176,18 +176,19 @@ class _Kind:
     wanted: LineFilter
     passed: int
     count: int
+    last: Mark
 
     @classmethod
     def counted(cls, run_id: int, first: int, stop: int, wanted: LineFilter, last: Mark) -> _Kind:
         """Count; `last` is the chunk that ends at `stop`, as it was when the span was found."""
         passed = wanted.count(mark_before(run_id, first).tally)
-        return cls(run_id, first, stop, wanted, passed, wanted.count(last.tally) - passed)
+        return cls(run_id, first, stop, wanted, passed, wanted.count(last.tally) - passed, last)
 
     def read(self, skip: int, count: int) -> list[LogLine]:
         target = self.passed + skip
         firsts, reached, passed = list[int](), target, 0
         while reached < target + count:
-            before, mark = seek(self.run_id, self.wanted, first=self.first, stop=self.stop, skip=reached)
+            before, mark = seek(self.run_id, self.wanted, first=self.first, last=self.last, skip=reached)
             counted = self.wanted.count(before.tally)
             passed = passed if firsts else target - counted
             found, reached = self._walk(mark, counted, target + count)

@@ -7,8 +7,12 @@ refused when the pattern is compiled.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import orjson
 import re2
@@ -20,6 +24,9 @@ from runs.telemetry.removed import all_or_nothing, has_log
 
 MAX_PATTERN_CHARACTERS = 200
 _MAX_PATTERN_MEMORY = 1 << 20  # bytes that RE2 may take for one compiled pattern
+_MAX_PLACES = 100  # of matches in one line that are marked
+
+Place: TypeAlias = tuple[int, int]  # begin and end of a match in a text, in characters
 
 
 class PatternError(ValueError):
@@ -48,6 +55,35 @@ class Words:
         """Tell whether the words are in the text."""
         return self.words in text.casefold()
 
+    def places(self, text: str) -> list[Place]:
+        """Return where the words stand in the text."""
+        return _places(_words(self.words, is_exact=False), text)
+
+
+@dataclass(frozen=True, slots=True)
+class ExactWords:
+    """Texts that contain some words as they are written."""
+
+    text: str
+    anyhow: Words
+
+    @classmethod
+    def of(cls, text: str) -> ExactWords:
+        """Look for `text`, at least one character."""
+        return cls(text, Words.of(text))
+
+    def may_be_in(self, document: bytes) -> bool:
+        """Tell whether the words stand somewhere in the document."""
+        return self.anyhow.may_be_in(document)
+
+    def matches(self, text: str) -> bool:
+        """Tell whether the words are in the text."""
+        return self.text in text
+
+    def places(self, text: str) -> list[Place]:
+        """Return where the words stand in the text."""
+        return _places(_words(self.text, is_exact=True), text)
+
 
 class Regex:
     """Texts in which a regular expression finds something."""
@@ -59,7 +95,7 @@ class Regex:
         options.max_mem = _MAX_PATTERN_MEMORY
         options.log_errors = False
         try:
-            self._search = re2.compile(pattern, options=options).search
+            self._pattern = re2.compile(pattern, options=options)
         except re2.error as error:
             raise PatternError(_reason(error)) from None
 
@@ -69,7 +105,27 @@ class Regex:
 
     def matches(self, text: str) -> bool:
         """Tell whether the pattern is found in the text."""
-        return self._search(text) is not None
+        return self._pattern.search(text) is not None
+
+    def places(self, text: str) -> list[Place]:
+        """Return where the pattern is found in the text."""
+        return _places(self, text)
+
+    def finds(self, text: str) -> Iterator[Place]:
+        """Yield begin and end of what the pattern finds, also where that is nothing at all."""
+        return (found.span() for found in self._pattern.finditer(text))
+
+
+@functools.lru_cache(maxsize=64)
+def _words(text: str, *, is_exact: bool) -> Regex:
+    return Regex(re2.escape(text), ignore_case=not is_exact)
+
+
+def _places(pattern: Regex, text: str) -> list[Place]:
+    return list(itertools.islice((place for place in pattern.finds(text) if place[0] < place[1]), _MAX_PLACES))
+
+
+Finder: TypeAlias = Words | ExactWords | Regex
 
 
 def _reason(error: Exception) -> str:

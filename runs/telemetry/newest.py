@@ -21,6 +21,7 @@ from runs.telemetry.prepared import PreparedInsert
 
 REFRESH_INTERVAL = timedelta(seconds=1)  # for one run; nobody looks oftener, and each time is a write
 _MERGED_AT_ONCE = 500  # batches; what a folding step deletes is less
+_MOST_STEPS = 20  # of catching up; more batches than these never wait, as folding deletes them
 _SLICE = 500  # values of one IN list, well under SQLite's limit of parameters
 
 _Item = TypeVar("_Item")
@@ -56,18 +57,28 @@ def runs_to_refresh(*, limit: int, now: datetime | None = None) -> list[int]:
     return list(lagging.order_by(F("newest_at").asc(nulls_first=True)).values_list("run_id", flat=True)[:limit])
 
 
-def refresh_newest(*, run_ids: Sequence[int], now: datetime | None = None) -> None:
-    """Bring the newest values of some runs up to date with their inboxes, in one transaction of a few statements."""
+def catch_up(*, run_ids: Sequence[int]) -> None:
+    """Bring the newest values of some runs wholly up to date, in as many steps of `refresh_newest` as that takes."""
+    for _ in range(_MOST_STEPS):
+        if refresh_newest(run_ids=run_ids):
+            return
+
+
+def refresh_newest(*, run_ids: Sequence[int], now: datetime | None = None) -> bool:
+    """Bring the newest values of some runs up to date with their inboxes, in one transaction of a few statements.
+
+    At most 500 batches are taken; tells whether no more wait.
+    """
     with transaction.atomic():
         # In an order that two callers share, so that none waits for the other in a ring.
         locked = TelemetryCounter.objects.select_for_update().filter(run_id__in=run_ids).order_by("run_id")
-        merge_batches(list(locked), now=now or timezone.now())
+        return merge_batches(list(locked), now=now or timezone.now())
 
 
-def merge_batches(counters: Sequence[TelemetryCounter], *, now: datetime, upto: int | None = None) -> None:
-    """Take the batches that came since the last time, with ids up to `upto`, into RunMetric.
+def merge_batches(counters: Sequence[TelemetryCounter], *, now: datetime, upto: int | None = None) -> bool:
+    """Take the batches that came since the last time, with ids up to `upto`, into RunMetric; at most 500.
 
-    The caller holds the lock on `counters`; their columns `newest_…` are written.
+    The caller holds the lock on `counters`; their columns `newest_…` are written. Tells whether no more wait.
     """
     by_run = {counter.run_id: counter for counter in counters}
     pending = [_Pending(*row) for row in _pending(counters, upto) if row[1] > by_run[row[0]].newest_batch]
@@ -76,12 +87,14 @@ def merge_batches(counters: Sequence[TelemetryCounter], *, now: datetime, upto: 
     for batch in pending:
         by_run[batch.run_id].newest_batch = batch.id
         by_run[batch.run_id].newest_points += batch.points
-    if upto is None and len(pending) < _MERGED_AT_ONCE:
+    are_all = len(pending) < _MERGED_AT_ONCE
+    if upto is None and are_all:
         for counter in counters:  # nothing waits any more, whatever the counts said
             counter.newest_points = counter.metric_points
     for counter in counters:
         counter.newest_at = now
     TelemetryCounter.objects.bulk_update(counters, ["newest_at", "newest_batch", "newest_points"])
+    return are_all
 
 
 class _Pending(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -16,34 +16,30 @@ _MARK = 7_000_000_000_000_000_000  # integers from here on stand for arguments w
 
 
 class _Prepared:
-    """A statement with integers that are given later.
+    """A statement with integers, and texts, that are given later.
 
-    `build` gets a stand-in integer for each of `names`. It must use every stand-in as it is: in a look-up, as a value,
-    or added to an F().
+    `build` gets a stand-in for each of `names`, an integer, or a text for those that are in `texts`. It must use every
+    stand-in as it is: in a look-up, as a value, or an integer added to an F().
     """
 
-    def __init__(self, names: Sequence[str]) -> None:
-        self._names = names
-        self._compiled: dict[str, tuple[str, list[str | int]]] = {}  # by kind of database
+    def __init__(self, names: Sequence[str], texts: Collection[str] = ()) -> None:
+        self._marks: dict[str, int | str] = {
+            name: f"{_MARK + place}" if name in texts else _MARK + place for place, name in enumerate(names)
+        }
+        self._compiled: dict[str, tuple[str, Sequence[Any]]] = {}  # by kind of database
         self._compiling = threading.Lock()
 
-    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
+    def _sql(self, marks: Mapping[str, int | str]) -> tuple[str, Sequence[Any]]:
         """Return statement and parameters as the ORM compiles them."""
         raise NotImplementedError
 
-    def _carry_out(self, cursor: CursorWrapper, vendor: str, arguments: Mapping[str, int]) -> None:
+    def _carry_out(self, cursor: CursorWrapper, vendor: str, arguments: Mapping[str, int | str]) -> None:
         with self._compiling:
             if vendor not in self._compiled:
-                self._compiled[vendor] = self._compile()
-        sql, places = self._compiled[vendor]
-        cursor.execute(sql, [arguments[place] if isinstance(place, str) else place for place in places])
-
-    def _compile(self) -> tuple[str, list[str | int]]:
-        """Return the statement, and for each of its parameters the argument's name or a constant."""
-        marks = {name: _MARK + place for place, name in enumerate(self._names)}
-        sql, parameters = self._sql(marks)
-        names = {mark: name for name, mark in marks.items()}
-        return sql, [names.get(parameter, parameter) for parameter in parameters]
+                self._compiled[vendor] = self._sql(self._marks)
+        sql, parameters = self._compiled[vendor]
+        given = {mark: arguments[name] for name, mark in self._marks.items()}
+        cursor.execute(sql, [given.get(parameter, parameter) for parameter in parameters])
 
 
 class PreparedUpdate(_Prepared):
@@ -60,7 +56,7 @@ class PreparedUpdate(_Prepared):
             self._carry_out(cursor, connection.vendor, arguments)
             return int(cursor.rowcount)
 
-    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
+    def _sql(self, marks: Mapping[str, int | str]) -> tuple[str, Sequence[Any]]:
         rows, values = self._build(**marks)
         query = cast("UpdateQuery", rows.query.chain(UpdateQuery))
         query.add_update_values(dict(values))
@@ -69,24 +65,24 @@ class PreparedUpdate(_Prepared):
 
 
 class PreparedSelect(_Prepared):
-    """`QuerySet.values_list` of integers and bytes, which need no conversion: `build` returns the rows."""
+    """`QuerySet.values_list` of integers, texts and bytes, which need no conversion: `build` returns the rows."""
 
-    def __init__(self, *names: str, build: Callable[..., QuerySet[Any, Any]]) -> None:
-        super().__init__(names)
+    def __init__(self, *names: str, texts: Collection[str] = (), build: Callable[..., QuerySet[Any, Any]]) -> None:
+        super().__init__(names, texts)
         self._build = build
 
-    def rows(self, **arguments: int) -> list[tuple[Any, ...]]:
+    def rows(self, **arguments: int | str) -> list[tuple[Any, ...]]:
         """Return all rows."""
         connection = connections[DEFAULT_DB_ALIAS]
         with connection.cursor() as cursor:
             self._carry_out(cursor, connection.vendor, arguments)
             return list(cursor.fetchall())
 
-    def first(self, **arguments: int) -> tuple[Any, ...] | None:
+    def first(self, **arguments: int | str) -> tuple[Any, ...] | None:
         """Return the first row, None without any."""
         return next(iter(self.rows(**arguments)), None)
 
-    def _sql(self, marks: dict[str, int]) -> tuple[str, Sequence[Any]]:
+    def _sql(self, marks: Mapping[str, int | str]) -> tuple[str, Sequence[Any]]:
         sql, parameters = self._build(**marks).query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
         return sql, parameters
 

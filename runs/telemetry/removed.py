@@ -34,6 +34,16 @@ def log_removed_at(run_id: int) -> datetime | None:
     return Run.objects.filter(pk=run_id).values_list("log_removed_at", flat=True).first()
 
 
+_HAS_METRICS = PreparedSelect(
+    "run_id", build=lambda run_id: Run.objects.filter(pk=run_id, metrics_removed_at=None).order_by().values_list("pk")
+)
+
+
+def has_metrics(run_id: int) -> bool:
+    """Tell whether the run is there and its metric history was not removed. One query."""
+    return _HAS_METRICS.first(run_id=run_id) is not None
+
+
 def metrics_removed_at(run_id: int) -> datetime | None:
     """Return when the metric history of a run was removed; None when it was not."""
     return Run.objects.filter(pk=run_id).values_list("metrics_removed_at", flat=True).first()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 
+from runs.epoch import milliseconds
 from runs.models import Run
 from runs.telemetry.assembly import Axis, Blobs, Series, SeriesAssembly
 from runs.telemetry.lineage import Story, read_stories
@@ -34,7 +35,6 @@ from runs.telemetry.window import EVERYTHING, Window
 __all__ = ["Axis", "Metrics", "Series", "SeriesRequest", "read_metrics", "read_series"]
 
 _TRIES = 3
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +185,7 @@ def _draft(story: Story, request: SeriesRequest, shelves: dict[int, RunShelf], c
 def _began(story: Story, shelves: Iterable[RunShelf]) -> int:
     """Return when the oldest run began to train, else the earliest time of a point, ms since 1970 UTC."""
     if story.began is not None:
-        return (story.began - _EPOCH) // timedelta(milliseconds=1)
+        return milliseconds(story.began)
     times = [shelf.earliest_time() for shelf in shelves]
     return min((time for time in times if time is not None), default=0)
 

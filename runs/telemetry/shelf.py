@@ -15,6 +15,7 @@ from runs.telemetry.newest import in_slices
 from runs.telemetry.packing import batch_first_time, batch_keys, unpack_batch
 from runs.telemetry.point_packing import POINT_BYTES, Payload, unpack_heads
 from runs.telemetry.points import Points
+from runs.telemetry.repeats import Part, SeriesKey, without_repeats
 from runs.telemetry.window import Span, Window
 
 
@@ -62,6 +63,7 @@ class InboxRow(NamedTuple):
 
     attempt: int
     payload: Payload
+    may_repeat: bool = False
 
 
 class RunCounter(NamedTuple):
@@ -113,8 +115,9 @@ def open_shelves(counters: Mapping[int, RunCounter]) -> dict[int, RunShelf]:
     waiting = [run_id for run_id, counter in counters.items() if counter.inbox_batches and not counter.removed_at]
     if waiting:
         inbox = MetricBatch.objects.filter(run_id__in=waiting).order_by("id")
-        for run_id, attempt, payload in inbox.values_list("run_id", "attempt_number", "payload"):
-            shelves[run_id].inbox.append(InboxRow(attempt, payload))
+        columns = ("run_id", "attempt_number", "payload", "may_repeat")
+        for run_id, attempt, payload, may_repeat in inbox.values_list(*columns):
+            shelves[run_id].inbox.append(InboxRow(attempt, payload, may_repeat))
             shelves[run_id].keys.update(batch_keys(payload))
     for run_id, key in RunMetric.objects.filter(run_id__in=list(shelves)).values_list("run_id", "key"):
         shelves[run_id].keys.add(key)
@@ -142,11 +145,15 @@ def fill_shelves(shelves: dict[int, RunShelf], keys: Sequence[str], window: Wind
 
 
 def _inbox_points(inbox: Iterable[InboxRow], keys: Collection[str]) -> dict[str, list[tuple[int, Points]]]:
-    found: dict[str, list[tuple[int, Points]]] = {}
+    """Return attempt and points by metric, those that a client repeated within the inbox once."""
+    parts: dict[SeriesKey, list[Part]] = {}
     wanted = frozenset(keys)
-    for attempt, payload in inbox:
-        for key, points in unpack_batch(payload, wanted):
-            found.setdefault(key, []).append((attempt, points))
+    for row in inbox:
+        for key, points in unpack_batch(row.payload, wanted):
+            parts.setdefault((key, row.attempt), []).append((points, row.may_repeat))
+    found: dict[str, list[tuple[int, Points]]] = {}
+    for (key, attempt), some in parts.items():
+        found.setdefault(key, []).extend((attempt, points) for points in without_repeats(some) if len(points))
     return found
 
 

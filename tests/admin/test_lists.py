@@ -5,15 +5,24 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from artifacts.models import Artifact, TagValue
+from artifacts.models import Artifact, LoggedModel, RegisteredModel, TagValue
+from artifacts.registry.changing import create_model
+from artifacts.registry.versions import create_version
 from artifacts.services import tag_artifact
 from projects.services import create_token
 from runs.models import Attempt, Run, RunEvent
 from tests.factories import everything, fresh, new_artifact, new_project, new_run, new_user
 
-LISTS = ["projects_project", "projects_apitoken", "runs_run", "runs_attempt", "runs_runevent", "artifacts_artifact"]
-READ_ONLY = ["runs_run", "runs_attempt", "runs_runevent", "artifacts_artifact"]
-MODELS = {"runs_run": Run, "runs_attempt": Attempt, "runs_runevent": RunEvent, "artifacts_artifact": Artifact}
+MODELS = {
+    "runs_run": Run,
+    "runs_attempt": Attempt,
+    "runs_runevent": RunEvent,
+    "artifacts_artifact": Artifact,
+    "artifacts_registeredmodel": RegisteredModel,
+    "artifacts_loggedmodel": LoggedModel,
+}
+READ_ONLY = list(MODELS)
+LISTS = ["projects_project", "projects_apitoken", *READ_ONLY]
 
 
 def fill(count):
@@ -24,6 +33,9 @@ def fill(count):
         run = new_run(new_project(by=user), status="completed")
         checkpoint = new_artifact(run)
         tag_artifact(artifact=checkpoint, value=TagValue.CANDIDATE, notes="", by=user)
+        model = create_model(name="a model", project=run.project, by=user)
+        create_version(model=model, artifact=checkpoint, source="runs:/", by=user, actor="")
+        LoggedModel.objects.create(project=run.project, run=run, name="a model")
 
 
 def count_queries(desk, name):

@@ -2,7 +2,10 @@
 
 import pytest
 
+from artifacts import comparing
 from artifacts.models import Artifact
+from artifacts.storage import choice
+from artifacts.verification import Verifier
 from tests.factories import (
     CHECKPOINT_FILES,
     artifact_path,
@@ -93,6 +96,35 @@ def test_verify_names_the_file_that_is_damaged_or_lost(as_editor, checkpoint, sp
 
     assert (answer.status_code, answer.json()["code"], answer.json()["file"]) == (409, "artifact_damaged", name)
     assert (fresh(checkpoint).state, fresh(checkpoint).damaged_file) == ("corrupt", name)
+
+
+@pytest.fixture
+def large_in_a_bucket(checkpoint, monkeypatch):
+    """A checkpoint that takes longer to read than a request may."""
+    monkeypatch.setattr(comparing, "READ_AT_ONCE_BYTES", 10)
+    monkeypatch.setitem(choice._KINDS, "s3", choice.file_store)
+    Artifact.objects.filter(pk=checkpoint.pk).update(store="s3")
+    return checkpoint
+
+
+@pytest.mark.parametrize(("spoil", "after"), [(str, "verified"), (damage, "corrupt")])
+def test_what_is_large_and_in_a_bucket_is_compared_by_the_scheduler(as_editor, large_in_a_bucket, spoil, after):
+    spoil(large_in_a_bucket)
+
+    answer = as_editor.call("POST", f"{artifact_path(large_in_a_bucket)}/verify")
+    Verifier()()
+
+    assert (answer.status_code, answer.json()["state"]) == (202, "complete")
+    assert fresh(large_in_a_bucket).state == after
+
+
+@pytest.mark.parametrize("state", ["removed", "writing"])
+def test_what_is_not_there_is_not_compared_later_either(as_editor, large_in_a_bucket, state):
+    Artifact.objects.filter(pk=large_in_a_bucket.pk).update(state=state)
+
+    answer = as_editor.call("POST", f"{artifact_path(large_in_a_bucket)}/verify")
+
+    assert (answer.status_code, fresh(large_in_a_bucket).state) == ({"removed": 409, "writing": 404}[state], state)
 
 
 def test_damage_is_noted_once_in_the_timeline(as_editor, checkpoint):

@@ -1,11 +1,15 @@
 """Downloads: one file, a tar of many, and nothing of what is damaged."""
 
 import io
+import shutil
 import tarfile
 
 import pytest
+from django.utils import timezone
 
-from artifacts.storage import store
+from artifacts import downloads
+from artifacts.models import Artifact, ArtifactState
+from artifacts.storage import FileStore, choice, store
 from tests.factories import CHECKPOINT_FILES, artifact_path, damage, lose, new_artifact, new_run
 
 pytestmark = pytest.mark.django_db
@@ -142,3 +146,78 @@ def test_a_browser_that_is_signed_in_downloads_too(client, viewer, run):
     answer = client.get(f"{artifact_path(artifact)}/files/1", headers={"Accept": "text/html"})
 
     assert content(answer) == b"momentum"
+
+
+# --- Bytes that go elsewhere between the look and the opening ---------------------------------------
+@pytest.fixture
+def meanwhile(monkeypatch):
+    """Have something done to an artifact after it was looked at and before its bytes are opened."""
+
+    def plan(change):
+        as_download = downloads.as_download
+
+        def change_first(make, **options):
+            change()
+            return as_download(make, **options)
+
+        monkeypatch.setattr(downloads, "as_download", change_first)
+
+    return plan
+
+
+@pytest.fixture
+def move(monkeypatch, tmp_path):
+    """Move an artifact to another store, as a mover does it."""
+    other = FileStore(tmp_path / "other")
+    monkeypatch.setitem(choice._KINDS, "s3", lambda: other)
+
+    def move(artifact):
+        there = other._place(artifact.uid, 0).parent
+        there.parent.mkdir(parents=True)
+        shutil.move(store()._place(artifact.uid, 0).parent, there)
+        Artifact.objects.filter(pk=artifact.pk).update(store="s3")
+
+    return move
+
+
+@pytest.mark.parametrize("place", ["download", "files/0"])
+def test_what_is_moved_meanwhile_is_sent_from_there(get, run, meanwhile, move, place):
+    artifact = new_artifact(run)
+    meanwhile(lambda: move(artifact))
+
+    answer = get(artifact, place)
+
+    assert (answer.status_code, len(content(answer)) > 0) == (200, True)
+
+
+def test_what_is_removed_meanwhile_is_gone(get, run, meanwhile):
+    artifact = new_artifact(run)
+
+    def remove():
+        store().delete(artifact.uid)
+        Artifact.objects.filter(pk=artifact.pk).update(state=ArtifactState.REMOVED, removed_at=timezone.now())
+
+    meanwhile(remove)
+
+    assert get(artifact, "files/0").status_code == 410
+
+
+def test_what_is_lost_meanwhile_is_damaged(get, run, meanwhile):
+    artifact = new_artifact(run)
+    meanwhile(lambda: lose(artifact))
+
+    answer = get(artifact, "files/0")
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "artifact_damaged")
+
+
+def test_what_is_deleted_meanwhile_is_not_found(get, run, meanwhile):
+    artifact = new_artifact(run)
+
+    def delete():
+        store().delete(artifact.uid)
+        Artifact.objects.filter(pk=artifact.pk).delete()
+
+    meanwhile(delete)
+
+    assert get(artifact, "files/0").status_code == 404

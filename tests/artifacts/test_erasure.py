@@ -1,6 +1,7 @@
 """Erasing a deleted run: telemetry, files, rows, in bounded steps that a crash may come between."""
 
 from datetime import timedelta
+from itertools import pairwise
 from unittest import mock
 
 import pytest
@@ -8,16 +9,15 @@ from django.apps import apps
 from django.utils import timezone
 
 from artifacts import erasure
-from artifacts.erasure import erase_deleted_runs
+from artifacts.erasure import ErasureSweep
 from artifacts.models import Artifact
-from artifacts.services import resume_run
 from artifacts.storage import store
 from runs import deletion
 from runs.deletion import delete_run
-from runs.models import Attempt, Run, RunDeletion, RunMetric, TelemetryCounter
+from runs.models import Attempt, Run, RunDataset, RunDeletion, RunMetric, RunTag, RunTracking, TelemetryCounter
 from runs.services import cancel_run
 from runs.telemetry.removal import remove_leftovers
-from tests.factories import at_once, everything, fresh, new_artifact
+from tests.factories import at_once, everything, fresh, new_artifact, resume_run
 from tests.runs.retained import ended_run
 from tests.runs.telemetry.model import Crash
 
@@ -46,7 +46,7 @@ def later():
 
 def finish():
     remove_leftovers(seconds=60)
-    return erase_deleted_runs(seconds=60, now=later())
+    return ErasureSweep(seconds=60)(now=later())
 
 
 def rows_of(run_id):
@@ -66,6 +66,27 @@ def test_everything_goes_but_the_register(deleted):
     assert RunDeletion.objects.get().erased_at is not None
 
 
+def test_what_clients_told_goes_in_bounded_steps_and_runs_below_it_stay(deleted, project, monkeypatch):
+    monkeypatch.setattr(deletion, "STEP_ROWS", 2)
+    monkeypatch.setattr(deletion, "STEP_DATASETS", 2)
+    RunTracking.objects.create(run=deleted)
+    RunTag.objects.bulk_create([RunTag(run=deleted, key=f"k{n}") for n in range(5)])
+    RunDataset.objects.bulk_create([RunDataset(run=deleted, name=f"d{n}", digest="1") for n in range(5)])
+    below = [ended_run(project, days=1) for _ in range(3)]
+    RunTracking.objects.bulk_create([RunTracking(run=run, parent=deleted, job=deleted) for run in below])
+    Attempt.objects.filter(run=deleted).update(resume_from=None)
+    Artifact.objects.filter(run=deleted).delete()
+    told, left = (RunTag.objects, RunDataset.objects, RunTracking.objects.filter(parent=deleted)), []
+    remove_leftovers(seconds=60)
+    while deletion.erase_rows_step(deleted):
+        left.append([rows.count() for rows in told])
+
+    steps = [[before - after for before, after in zip(*pair, strict=True)] for pair in pairwise(left)]
+    assert max(max(step) for step in steps) == 2
+    assert left[-1] == [0, 0, 0]
+    assert list(RunTracking.objects.values_list("run", "parent", "job")) == [(run.pk, None, None) for run in below]
+
+
 def test_other_runs_keep_everything(deleted, project):
     other = ended_run(project, days=1)
     kept = new_artifact(other)
@@ -82,13 +103,13 @@ def test_other_runs_keep_everything(deleted, project):
 def test_nothing_is_erased_while_requests_may_still_look_at_it(deleted):
     remove_leftovers(seconds=60)
 
-    assert erase_deleted_runs(seconds=60, now=deleted.deleted_at + timedelta(seconds=59)) is False
+    assert ErasureSweep(seconds=60)(now=deleted.deleted_at + timedelta(seconds=59)) is False
 
     assert rows_of(deleted.pk) >= {"Attempt", "Artifact", "RunEvent"}
 
 
 def test_nothing_is_erased_before_the_telemetry_is(deleted):
-    erase_deleted_runs(seconds=60, now=later())
+    ErasureSweep(seconds=60)(now=later())
 
     assert rows_of(deleted.pk) >= {"Attempt", "Artifact", "RunEvent", "LogChunk"}
 
@@ -127,7 +148,7 @@ def test_after_a_crash_in_any_step_the_next_pass_finishes(deleted, step):
     uids = [artifact.uid for artifact in deleted.artifacts.all()]
     remove_leftovers(seconds=60)
     with mock.patch(step, side_effect=Crash), pytest.raises(Crash):
-        erase_deleted_runs(seconds=60, now=later())
+        ErasureSweep(seconds=60)(now=later())
     was_there = Run.objects.filter(pk=deleted.pk).exists()
 
     finish()
@@ -141,7 +162,7 @@ def test_files_go_before_their_row(deleted):
     remove_leftovers(seconds=60)
     first = deleted.artifacts.first()
     with mock.patch("artifacts.erasure.Attempt.objects.filter", side_effect=Crash), pytest.raises(Crash):
-        erase_deleted_runs(seconds=60, now=later())
+        ErasureSweep(seconds=60)(now=later())
 
     assert (store().holds(first.uid), Artifact.objects.filter(pk=first.pk).exists()) == (False, True)
 
@@ -152,14 +173,35 @@ def test_files_that_cannot_be_removed_keep_their_row_and_hold_up_no_other_run(de
     delete_run(run=other, by=admin)
     remove_leftovers(seconds=60)
 
-    with mock.patch("artifacts.storage.shutil.rmtree"):
-        erase_deleted_runs(seconds=60, now=later())
+    with mock.patch("artifacts.storage.file.shutil.rmtree"):
+        ErasureSweep(seconds=60)(now=later())
 
     assert (store().holds(stuck), Artifact.objects.filter(uid=stuck).exists()) == (True, True)
     assert not Run.objects.filter(pk=other.pk).exists()
     assert stuck in caplog.text
     finish()
     assert not Run.objects.filter(pk=deleted.pk).exists()
+
+
+@pytest.mark.parametrize("seconds", [60, 0])
+def test_many_that_cannot_be_erased_hold_up_no_other(project, admin, monkeypatch, seconds):
+    monkeypatch.setattr(erasure, "ERASED_AT_ONCE", 1)
+    runs = [ended_run(project, days=1) for _ in range(3)]
+    for run in runs[:2]:
+        Artifact.objects.filter(pk=new_artifact(run).pk).update(store="s3")  # which no setting names
+    for run in runs:
+        delete_run(run=run, by=admin)
+    remove_leftovers(seconds=60)
+
+    sweep = ErasureSweep(seconds=seconds)
+    while sweep(now=later()):
+        pass
+
+    assert [Run.objects.filter(pk=run.pk).exists() for run in runs] == [True, True, False]
+    Artifact.objects.update(store="file")
+    while sweep(now=later()):
+        pass
+    assert not Run.objects.filter(pk__in=[run.pk for run in runs]).exists()
 
 
 def test_small_rows_go_in_steps_of_a_limit(deleted):
@@ -174,7 +216,7 @@ def test_small_rows_go_in_steps_of_a_limit(deleted):
 def test_it_stops_when_its_time_is_over_and_says_that_there_is_more(deleted):
     remove_leftovers(seconds=60)
 
-    assert erase_deleted_runs(seconds=0, now=later()) is True
+    assert ErasureSweep(seconds=0)(now=later()) is True
 
     assert deleted.artifacts.count() == 1
 

@@ -3,6 +3,7 @@
 import os
 import stat
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -146,3 +147,31 @@ def test_uploads_that_were_given_up_are_collected_after_a_day(status, state, age
     assert collect_unfinished() == 1 - left
     assert Artifact.objects.count() == left
     assert artifact.manifest
+
+
+@pytest.mark.django_db
+def test_an_upload_in_a_store_that_is_away_holds_up_no_other(caplog):
+    away, _ = [new_artifact(new_run(status="completed"), state="writing") for _ in range(2)]
+    Artifact.objects.update(created_at=timezone.now() - timedelta(hours=25))
+    Artifact.objects.filter(pk=away.pk).update(store="s3")  # which no setting names
+
+    assert collect_unfinished() == 1
+    assert Artifact.objects.get() == away
+    assert f"{away.uid}, whose upload was given up, stays" in caplog.text
+
+
+def test_what_a_killed_upload_left_is_collected_and_one_under_way_is_not(files, tmp_path):
+    write(files, b"checkpoint")
+    incoming = tmp_path / "store" / "incoming"
+    for name, age in (("ckpt_x-000000.dead", 7200), ("ckpt_x-000001.live", 60)):
+        (incoming / name).write_bytes(b"half")
+        os.utime(incoming / name, (time.time() - age,) * 2)
+
+    assert files.collect_incoming(older_than=timedelta(hours=1)) == 1
+
+    assert [path.name for path in incoming.iterdir()] == ["ckpt_x-000001.live"]
+    assert files.has(UID, 0, 10)
+
+
+def test_a_store_that_nothing_was_sent_to_has_nothing_to_collect(files):
+    assert files.collect_incoming(older_than=timedelta(0)) == 0

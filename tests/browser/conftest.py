@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
@@ -12,6 +15,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from tests.end_to_end.conftest import prepared, shared_hub  # noqa: F401 - fixtures
 from tests.end_to_end.hub import Hub
 
+AXE = Path(sys.prefix) / "axe.min.js"  # comes with `make` from package-lock.json
 # A browser that asks nobody anything, and runs as root in a container.
 ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -49,6 +53,22 @@ class Watched:
         if not request.url.startswith((self.hub.url, "data:", "blob:")):
             self.problems.append(f"request to {request.url}")
 
+    def violations(self) -> list[str]:
+        """Return what axe finds against WCAG 2.2, A and AA."""
+        self.page.evaluate(AXE.read_text())
+        self.page.evaluate(
+            "scrollTo(0, 0)"
+        )  # a control that is scrolled half behind the bar at the top is not too small
+        found = self.page.evaluate(
+            "axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa']})"
+        )
+        return [f"{one['id']}: {node['html'][:200]}" for one in found["violations"] for node in one["nodes"]]
+
+    def sign_out(self) -> None:
+        """Sign out by the person's menu."""
+        self.page.locator(".topbar .menu > summary").click()
+        self.page.get_by_role("button", name="Sign out").click()
+
     def open(self, path: str) -> Page:
         """Go to a path of the hub."""
         self.page.goto(self.hub.url + path)
@@ -63,8 +83,18 @@ def watched(browser: Browser, shared_hub: Hub) -> Iterator[Watched]:  # noqa: F8
     context.close()
 
 
+@pytest.fixture(scope="session")
+def operator_cookies(browser: Browser, shared_hub: Hub) -> list[Any]:  # noqa: F811
+    """The cookies of the operator, who signed in by a one-time link once for all tests."""
+    context = browser.new_context()
+    context.new_page().goto(shared_hub.manage("signinlink").strip())
+    cookies = context.cookies()
+    context.close()
+    return cookies
+
+
 @pytest.fixture
-def signed_in(watched: Watched) -> Watched:
-    """A page of the operator, signed in by a one-time link."""
-    watched.page.goto(watched.hub.manage("signinlink").strip())
+def signed_in(watched: Watched, operator_cookies: list[Any]) -> Watched:
+    """A page of the operator. Signing out would end the session of other tests too."""
+    watched.page.context.add_cookies(operator_cookies)
     return watched

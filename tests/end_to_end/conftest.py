@@ -13,6 +13,7 @@ from tests.end_to_end.hub import SERVER, Hub
 
 SETTINGS = {
     "TRAINHUB_RECIPES": str(Path(__file__).with_name("recipes")),
+    "TRAINHUB_PROGRAMS": str(Path(__file__).with_name("programs")),
     "TRAINHUB_LOCAL_GPUS": "0",  # also on a machine that has some
     "TRAINHUB_LOCAL_SLOTS": "8",
 }

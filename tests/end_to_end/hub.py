@@ -28,7 +28,7 @@ SERVER = os.environ.get("DATABASE_URL", "") if os.environ.get("DATABASE_URL", ""
 Found = TypeVar("Found")
 
 
-def eventually(probe: Callable[[], Found], what: str, seconds: float = 60.0, pause: float = 0.05) -> Found:
+def eventually(probe: Callable[[], Found], what: str, seconds: float = 180.0, pause: float = 0.05) -> Found:
     """Ask `probe` until its answer is true and return it; fail naming `what` when the time is over."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -69,7 +69,17 @@ class Hub:
     scheduler: subprocess.Popen[bytes] | None = None
     keeper: subprocess.Popen[bytes] | None = None
     token: str = ""
-    database: str = field(default_factory=lambda: f"hub_{secrets.token_hex(6)}" if SERVER else "")
+    server: str = SERVER
+    database: str = ""
+
+    def __post_init__(self) -> None:
+        """Name a database of its own on the server."""
+        self.database = self.database or (f"hub_{secrets.token_hex(6)}" if self.server else "")
+
+    @property
+    def database_url(self) -> str:
+        """The address of its database on the server."""
+        return urlunsplit(urlsplit(self.server)._replace(path=f"/{self.database}"))
 
     @property
     def url(self) -> str:
@@ -79,23 +89,33 @@ class Hub:
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TRAINHUB_")}
         ours = {"TRAINHUB_DATA": str(self.data), "TRAINHUB_PORT": str(self.port), "PYTHONPATH": str(ROOT)}
-        if SERVER:
-            ours["DATABASE_URL"] = urlunsplit(urlsplit(SERVER)._replace(path=f"/{self.database}"))
+        kept.pop("DATABASE_URL", None)
+        if self.server:
+            ours["DATABASE_URL"] = self.database_url
         return {**kept, **ours, **self.environment}
+
+    def on_server(self, statement: str, *databases: str) -> None:
+        """Execute a statement about databases on the server."""
+        with psycopg.connect(self.server, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
 
     def manage(self, *arguments: str) -> str:
         """Run a management command and return what it printed."""
-        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
-        done = subprocess.run(
-            command, check=False, env=self._environment(), capture_output=True, text=True, timeout=120, cwd=ROOT
-        )
+        done = self.try_to_manage(*arguments)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def try_to_manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command that may fail."""
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        return subprocess.run(
+            command, check=False, env=self._environment(), capture_output=True, text=True, timeout=300, cwd=ROOT
+        )
+
     def prepare(self) -> Hub:
         """Make the database, the static files and a token."""
-        if SERVER:
-            _on_server("CREATE DATABASE {}", self.database)
+        if self.server:
+            self.on_server("CREATE DATABASE {}", self.database)
         self.manage("migrate", "--verbosity", "0")
         self.manage("collectstatic", "--verbosity", "0", "--noinput")
         self.token = self.manage("token").strip()
@@ -108,9 +128,9 @@ class Hub:
         """
         left_out = () if with_pages else ("static",)
         shutil.copytree(self.data, data, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*left_out))
-        other = Hub(data=data, environment=dict(self.environment), token=self.token)
-        if SERVER:
-            _on_server("CREATE DATABASE {} TEMPLATE {}", other.database, self.database)
+        other = Hub(data=data, environment=dict(self.environment), token=self.token, server=self.server)
+        if self.server:
+            self.on_server("CREATE DATABASE {} TEMPLATE {}", other.database, self.database)
         return other
 
     def start(self) -> Hub:
@@ -134,7 +154,7 @@ class Hub:
     def start_web(self) -> None:
         """Start the web server and wait for its first answer."""
         self.web = self._spawn("web", "-m", "gunicorn", "-c", str(ROOT / "trainhub" / "gunicorn_conf.py"))
-        eventually(self.is_up, "the hub's first answer", 30)
+        eventually(self.is_up, "the hub's first answer", 120)
 
     def start_scheduler(self) -> None:
         """Start the scheduler."""
@@ -143,7 +163,7 @@ class Hub:
     def start_keeper(self) -> None:
         """Start web and scheduler as `make up` does once all is prepared, and wait for the first answer."""
         self.spawn_keeper()
-        eventually(self.is_up, "the hub's first answer", 30)
+        eventually(self.is_up, "the hub's first answer", 120)
 
     def spawn_keeper(self) -> subprocess.Popen[bytes]:
         """Start web and scheduler as `make up` does, and wait for nothing."""
@@ -174,8 +194,8 @@ class Hub:
         self.kill_web()
         _kill_group(self.keeper)
         eventually(self._kill_all, "the end of all processes of the hub", 20)
-        if SERVER:
-            _on_server("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)
+        if self.server:
+            self.on_server("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.database)
 
     def _kill_all(self) -> bool:
         left = [*self.server_pids(), *self.processes()]
@@ -249,13 +269,13 @@ class Hub:
         assert answer.status == 200, answer.body
         return answer.body
 
-    def wait_for_status(self, path: str, *statuses: str, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_for_status(self, path: str, *statuses: str, seconds: float = 180.0) -> dict[str, Any]:
         """Wait until the run has one of the statuses and return it."""
         return eventually(
             lambda: (run := self.run(path))["status"] in statuses and run, f"{path} {' or '.join(statuses)}", seconds
         )
 
-    def wait_for_checkpoint(self, path: str, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_for_checkpoint(self, path: str, seconds: float = 180.0) -> dict[str, Any]:
         """Wait for the run's first checkpoint and return it."""
 
         def first() -> Any:
@@ -264,7 +284,7 @@ class Hub:
 
         return eventually(first, "a checkpoint", seconds)
 
-    def wait_for_line(self, path: str, text: str, seconds: float = 60.0) -> dict[str, Any]:
+    def wait_for_line(self, path: str, text: str, seconds: float = 180.0) -> dict[str, Any]:
         """Wait for a log line that contains the text and return it."""
 
         def first() -> Any:
@@ -273,7 +293,7 @@ class Hub:
 
         return eventually(first, f"a log line with {text!r}", seconds)
 
-    def wait_for_step(self, path: str, step: int, seconds: float = 60.0) -> None:
+    def wait_for_step(self, path: str, step: int, seconds: float = 180.0) -> None:
         """Wait until the run has reported the step or a later one."""
 
         def is_reached() -> bool:
@@ -339,11 +359,6 @@ def _parent(pid: int) -> int:
 
 def _stat(pid: int) -> list[str]:
     return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
-
-
-def _on_server(statement: str, *databases: str) -> None:
-    with psycopg.connect(SERVER, autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*map(sql.Identifier, databases)))
 
 
 def _kill_group(process: subprocess.Popen[bytes] | None) -> None:

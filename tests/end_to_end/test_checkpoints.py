@@ -104,11 +104,9 @@ def test_a_damaged_checkpoint_is_not_resumed_from_and_the_file_is_named(shared_h
 
 
 def test_a_run_without_room_says_why_and_is_cancelled_at_once(shared_hub: Hub) -> None:
-    path = shared_hub.new_run(
-        shared_hub.new_project(), recipe="tiny-gpt", compute={"node_count": 2, "gpus_per_node": 8}
-    )
+    path = shared_hub.new_run(shared_hub.new_project(), recipe="tiny-gpt", compute={"gpus_per_node": 8})
     eventually(lambda: shared_hub.run(path)["waiting_reason"], "a reason for waiting", 10)
-    assert shared_hub.run(path)["waiting_reason"] == "Needs 2 × 8 GPUs, this executor has 0."
+    assert shared_hub.run(path)["waiting_reason"] == "Needs 1 × 8 GPUs, this executor has 0."
 
     started = time.monotonic()
     run = cancel(shared_hub, path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from django.test import Client
 
 from runs.telemetry.append import append_metrics
 from tests.factories import Caller, artifact_path, new_artifact, new_attempt, run_path
 from tests.runs.telemetry.builders import append_lines
+from trainhub import transfers
 
 
 @pytest.fixture
@@ -69,3 +72,10 @@ def writes(checkpoint):
         "resume": ("POST", f"{run}/resume?source_artifact_id={checkpoint.uid}"),
         "tag": ("POST", f"{artifact_path(checkpoint)}/tag"),
     }
+
+
+@pytest.fixture(autouse=True)
+def free_transfer_places(monkeypatch) -> None:
+    """Let transfers never run out of places: one test makes hundreds of requests and reads no download to its end."""
+    for name in ("_uploads", "_downloads"):
+        monkeypatch.setattr(transfers, name, threading.BoundedSemaphore(100_000))

@@ -48,9 +48,5 @@ def test_number_is_short(value, text):
     assert formatting.short_number(value) == text
 
 
-def test_log_time_has_milliseconds():
-    assert formatting.log_time(1_704_189_600_123_456) == "2024-01-02 10:00:00.123"
-
-
 def test_share_is_shown_in_percent():
     assert formatting.percent(0.256) == "25.6%"

@@ -1,10 +1,15 @@
 """Text of users, in every place that shows it, is text and nothing else."""
 
+import orjson
 import pytest
 from django.urls import reverse
+from django.utils.http import urlencode
 
 from artifacts.models import TagValue
 from artifacts.services import tag_artifact
+from projects.services import update_project
+from runs.columns import choose_columns
+from runs.conditions import Place
 from tests.factories import new_artifact, new_attempt, new_project, new_run
 from tests.pages.reading import read, text_of
 from tests.runs.telemetry.builders import append_lines, show_metrics
@@ -30,7 +35,15 @@ def places(admin):
     }
     show_metrics(attempt=attempt, sequence=1, columns=columns)
     checkpoint = new_artifact(run, name=MARKUP)
+    samples = new_artifact(run, type="evaluation", name=MARKUP, files={"samples.html": HOSTILE.encode()})
+    written = orjson.dumps({MARKUP: HOSTILE})
+    config, _ = (new_artifact(run, type="config", name=MARKUP, files={"c.json": written}) for _ in range(2))
     tag_artifact(artifact=checkpoint, value=TagValue.RELEASE, notes=HOSTILE, by=admin)
+    chosen = ["status", Place("metrics", MARKUP).text, Place("hyperparameters", MARKUP).text]
+    choose_columns(user=admin, project=project, keys=chosen)
+    update_project(
+        project=project, values={"objective": MARKUP, "tags": [], "default_hyperparameters": {MARKUP: MARKUP}}
+    )
     return {
         "home": "/",
         "projects": reverse("projects"),
@@ -38,11 +51,19 @@ def places(admin):
         "edit": reverse("project-edit", args=[project.uid]),
         "launch": reverse("run-launch", args=[project.uid]) + f"?repeat={run.uid}",
         "runs": reverse("runs"),
+        "project-runs": reverse("project-runs", args=[project.uid]) + "?" + urlencode({"q": MARKUP, "where": MARKUP}),
+        "columns": reverse("project-runs", args=[project.uid]),
+        "selection": reverse("runs-cancel") + f"?run={run.uid}",
+        "releases": reverse("releases", args=[project.uid]),
+        "versions": reverse("project-versions", args=[project.uid]) + "?from=1&to=3",
         "run": reverse("run", args=[run.uid]),
         "log": reverse("run-log", args=[run.uid]),
         "timeline": reverse("run-timeline", args=[run.uid]),
         "cancel": reverse("run-cancel", args=[run.uid]),
         "artifacts": reverse("artifacts", args=[run.uid]),
+        "lineage": reverse("lineage", args=[run.uid]),
+        "samples": reverse("artifact", args=[samples.uid]),
+        "config": reverse("artifact", args=[config.uid]),
         "artifact": reverse("artifact", args=[checkpoint.uid]),
         "resume": reverse("run-resume", args=[checkpoint.uid]),
         "search": reverse("runs") + "?q=%3Cscript%3Ealert(1)%3C/script%3E%22%3E%3Cimg%20onerror=x%3E",
@@ -51,8 +72,9 @@ def places(admin):
 
 @pytest.mark.parametrize(
     "name",
-    ["home", "projects", "project", "edit", "launch", "runs", "run", "log", "timeline", "cancel", "artifacts",
-     "artifact", "resume", "search"],
+    ["home", "projects", "project", "columns", "selection", "releases", "versions",
+     "edit", "launch", "runs", "run", "log", "timeline", "cancel", "artifacts",
+     "lineage", "artifact", "samples", "config", "resume", "search"],
 )  # fmt: skip
 def test_markup_is_shown_and_never_becomes_part_of_the_page(browse, places, name):
     answer = browse("admin").get(places[name])
@@ -80,3 +102,11 @@ def test_flash_message_escapes_names(browse, admin):
     answer = browse("admin").post(reverse("project-new"), {"name": "<b>bold</b>"}, follow=True)
 
     assert "The project &lt;b&gt;bold&lt;/b&gt; was created." in text_of(answer)
+
+
+def test_a_filter_that_is_markup_is_shown_as_text(browse, places):
+    answer = browse("admin").get(places["project-runs"])
+
+    assert answer.status_code == 400
+    assert "<script>alert" not in text_of(answer)
+    assert read(answer).inline == []

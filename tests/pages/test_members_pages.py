@@ -63,3 +63,46 @@ def test_last_admin_is_not_removed(browse, project, admin):
 
 def test_removing_someone_who_is_no_member_is_not_found(browse, project, admin, stranger):
     assert browse("admin").post(reverse("member-remove", args=[project.uid, "sten"])).status_code == 404
+
+
+@pytest.mark.parametrize("role", ["viewer", "editor"])
+def test_members_may_see_the_members_and_why_they_cannot_change_them(browse, request, place, role):
+    request.getfixturevalue(role)
+
+    text = text_of(browse(role).get(place))
+
+    assert "<bdi>ada</bdi>" in text
+    assert f"You are {role} here. Admins of the project add people and change roles." in text
+    assert "<select" not in text
+    assert "Remove" not in text
+
+
+def test_role_is_changed_in_place(browse, project, place, admin, viewer):
+    answer = browse("admin").post(place, {"username": "vera", "role": "editor"}, follow=True)
+
+    assert flashes(answer) == ["vera is editor now."]
+    assert '<option value="editor" selected>' in text_of(answer)
+
+
+def test_removing_asks_first(browse, project, admin, viewer):
+    answer = browse("admin").get(reverse("member-remove", args=[project.uid, "vera"]))
+
+    assert "Remove <bdi>vera</bdi>?" in text_of(answer)
+    assert project.memberships.filter(user=viewer).exists()
+
+
+def test_who_leaves_is_led_to_the_projects_that_are_left(browse, project, admin, viewer):
+    project.memberships.filter(user=viewer).update(role="admin")
+
+    answer = browse("viewer").post(reverse("member-remove", args=[project.uid, "vera"]), follow=True)
+
+    assert answer.redirect_chain == [(reverse("projects"), 302)]
+    assert flashes(answer) == ["vera does not belong to Summaries any more."]
+
+
+def test_an_operator_who_leaves_still_sees_the_members(browse, project, operator):
+    project.memberships.create(user=operator, role="viewer")
+
+    answer = browse("operator").post(reverse("member-remove", args=[project.uid, "olga"]))
+
+    assert answer["Location"] == reverse("members", args=[project.uid])

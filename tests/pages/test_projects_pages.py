@@ -34,7 +34,7 @@ def test_project_is_created_and_shown(browse, stranger):
         ({"default_hyperparameters": '{"x": 1e999}'}, "This is not valid JSON"),
         ({"default_hyperparameters": '{"x": "\\u0000"}'}, "NUL character"),
         ({"default_hyperparameters": '{"x":' * 40 + "1" + "}" * 40}, "nested too deeply"),
-        ({"default_recipe": "../../etc"}, "does not match the required pattern"),
+        ({"default_recipe": "../../etc"}, "Select a valid choice."),
         ({"tags": "x" * 101}, "no more than 100 characters"),
     ],
 )
@@ -60,7 +60,9 @@ def test_settings_are_changed_and_the_version_shown(browse, project, admin):
     browse("admin").post(reverse("project-edit", args=[project.uid]), {**SETTINGS, "name": "Renamed"})
 
     assert fresh(project).name == "Renamed"
-    assert "&quot;Summaries&quot;" in text_of(browse("admin").get(reverse("project", args=[project.uid])))
+    assert "<del><bdi>Summaries</bdi></del>" in text_of(
+        browse("admin").get(reverse("project-versions", args=[project.uid]))
+    )
 
 
 def test_emptied_setting_is_emptied(browse, admin):
@@ -120,11 +122,85 @@ def test_list_refuses_what_it_does_not_know(browse, project, admin, query):
     assert browse("admin").get(reverse("projects"), query).status_code == 400
 
 
-def test_list_counts_runs(browse, project, admin):
+def test_list_counts_runs_by_status_with_a_way_to_each(browse, project, admin):
     new_run(project)
+    new_run(project, status="failed")
+    new_run(project, status="failed")
+
+    text = text_of(browse("admin").get(reverse("projects")))
+
+    assert f'href="/ui/runs?project={project.uid}&amp;status=failed">2 failed</a>' in text
+    assert "1 queued</a>" in text
+
+
+def test_list_counts_no_run_twice_for_a_project_with_members(browse, project, admin, editor, viewer):
     new_run(project)
 
-    assert '<td data-label="Runs" class="number">2</td>' in text_of(browse("admin").get(reverse("projects")))
+    assert "1 queued</a>" in text_of(browse("viewer").get(reverse("projects")))
+
+
+def test_list_begins_with_the_project_that_was_active_last(browse, project, admin):
+    new_project(by=admin, name="Newer")
+    new_run(project)
+
+    text = text_of(browse("admin").get(reverse("projects")))
+
+    assert text.index("Summaries") < text.index("Newer")
+
+
+@pytest.mark.parametrize(("order", "first"), [("name", "Alpha"), ("-name", "Summaries"), ("activity", "Summaries")])
+def test_list_is_ordered_as_chosen(browse, project, admin, order, first):
+    new_project(by=admin, name="Alpha")
+
+    rows = browse("admin").get(reverse("projects"), {"order": order}).context["rows"]
+
+    assert rows[0].project.name == first
+
+
+def test_empty_list_leads_to_the_first_project_and_to_the_team(browse, operator):
+    text = text_of(browse("operator").get(reverse("projects")))
+
+    assert "Create a project" in text
+    assert "add you as <bdi>olga</bdi>" in text
+
+
+def test_list_that_fits_nothing_leads_back_to_all(browse, project, admin):
+    assert "show all projects" in text_of(browse("admin").get(reverse("projects"), {"q": "nothing like it"}))
+
+
+def test_form_offers_the_recipes_of_the_hub(browse, admin):
+    text = text_of(browse("admin").get(reverse("project-new")))
+
+    assert '<option value="tiny-gpt">' in text
+    assert "The hub&#x27;s own default" in text
+
+
+def test_form_keeps_a_default_recipe_that_the_hub_lost(browse, admin):
+    project = new_project(by=admin, default_recipe="long-gone")
+    browser = browse("admin")
+
+    text = text_of(browser.get(reverse("project-edit", args=[project.uid])))
+    answer = browser.post(reverse("project-edit", args=[project.uid]), {"name": "x", "default_recipe": "long-gone"})
+
+    assert "long-gone (not on this hub any more)" in text
+    assert (answer.status_code, fresh(project).default_recipe) == (302, "long-gone")
+
+
+def test_refused_form_names_the_fields_and_leads_to_them(browse, admin):
+    text = text_of(browse("admin").post(reverse("project-new"), {"name": "", "default_hyperparameters": "{"}))
+
+    assert '<a href="#id_name">Name</a> <a href="#id_default_hyperparameters">Default hyperparameters</a>' in text
+    assert 'aria-invalid="true"' in text
+
+
+@pytest.mark.parametrize("count", [2, 12])
+def test_list_asks_the_database_equally_often_for_many_projects(browse, admin, django_assert_max_num_queries, count):
+    for _ in range(count):
+        new_run(new_project(by=admin))
+    browser = browse("admin")
+
+    with django_assert_max_num_queries(7):
+        browser.get(reverse("projects"))
 
 
 @pytest.mark.parametrize("count", [2, 12])

@@ -1,5 +1,7 @@
 """One's own API tokens."""
 
+from datetime import timedelta
+
 import pytest
 from django.urls import reverse
 
@@ -55,3 +57,31 @@ def test_token_of_someone_else_is_not_listed(browse, viewer, editor):
     create_token(user=editor, name="of the editor")
 
     assert "of the editor" not in text_of(browse("viewer").get(reverse("tokens")))
+
+
+def test_new_token_can_be_copied_by_a_button_and_by_hand(browse, viewer):
+    answer = browse("viewer").post(reverse("tokens"), {"name": "laptop", "days": "30"})
+
+    assert 'data-copies="new-token" hidden' in text_of(answer)
+    assert f'id="new-token">{answer.context["secret"]}<' in text_of(answer)
+
+
+def test_revoking_asks_first(browse, viewer):
+    token, _ = create_token(user=viewer, name="laptop")
+
+    answer = browse("viewer").get(reverse("token-revoke", args=[token.token_key]))
+
+    assert "Revoke “<bdi>laptop</bdi>”?" in text_of(answer)
+    assert ApiToken.objects.exists()
+
+
+def test_question_about_a_token_of_someone_else_is_not_found(browse, viewer, editor):
+    token, _ = create_token(user=editor, name="laptop")
+
+    assert browse("viewer").get(reverse("token-revoke", args=[token.token_key])).status_code == 404
+
+
+def test_token_that_is_past_its_time_is_marked(browse, viewer):
+    create_token(user=viewer, name="old", lifetime=timedelta(days=-1))
+
+    assert "expired" in text_of(browse("viewer").get(reverse("tokens")))

@@ -5,7 +5,7 @@ from jsonschema import Draft202012Validator
 
 from tests.recipes.trainer_process import RECIPES, read_recipe, schema_defaults
 
-OWN_RECIPES = ["simulate", "tiny-gpt"]
+OWN_RECIPES = ["hf-sft", "script", "simulate", "tiny-gpt"]
 TABLES = ["model_parameters", "hyperparameters"]
 # The body a client that knows nothing of recipes sends.
 PLAIN_MODEL_PARAMETERS = {"max_steps": 10000, "eval_interval": 500}

@@ -34,7 +34,7 @@ def whole_run(tmp_path_factory):
     run = TrainerProcess(
         "tiny-gpt", tmp_path_factory.mktemp("whole") / "output", model_parameters=STEPS, hyperparameters=BATCHES
     )
-    assert run.exit_code() == 0
+    run.expect_end()
     return run
 
 
@@ -45,7 +45,7 @@ def stopped_and_resumed_runs(request, tmp_path_factory):
     stopped = TrainerProcess("tiny-gpt", folder / "stopped", model_parameters=STEPS, hyperparameters=BATCHES)
     stopped.wait_for_step(request.param)
     stopped.terminate()
-    assert stopped.exit_code() == 0
+    stopped.expect_end()
     resumed = TrainerProcess(
         "tiny-gpt",
         folder / "resumed",
@@ -53,7 +53,7 @@ def stopped_and_resumed_runs(request, tmp_path_factory):
         hyperparameters=BATCHES,
         resume_from=stopped.checkpoints()[-1],
     )
-    assert resumed.exit_code() == 0
+    resumed.expect_end()
     return stopped, resumed
 
 
@@ -123,9 +123,8 @@ def test_the_loss_halves_on_an_easy_text(launch, text_file):
         dataset=text_file.name,
         dataset_roots=(text_file.parent,),
     )
-    exit_code = run.exit_code()
+    run.expect_end()
 
-    assert exit_code == 0
     assert run.metric("loss")[150] < run.metric("loss")[1] / 2
 
 
@@ -133,10 +132,9 @@ def test_sigterm_leaves_a_whole_checkpoint_of_the_last_step(launch):
     run = launch("tiny-gpt", model_parameters=ENDLESS)
     run.wait_for_step(3)
     run.terminate()
-    exit_code = run.exit_code()
+    run.expect_end()
 
     checkpoint = load_checkpoint(run.checkpoints()[-1], SHAPE)
-    assert exit_code == 0
     assert checkpoint.step == max(run.metric("loss"))
 
 
@@ -144,9 +142,8 @@ def test_sigterm_before_the_first_step_ends_well(launch):
     run = launch("tiny-gpt", model_parameters=ENDLESS)
     run.wait_for(lambda line: line.startswith("INFO Dataset"))
     run.terminate()
-    exit_code = run.exit_code()
+    run.expect_end()
 
-    assert exit_code == 0
     assert len(run.checkpoints()) == 1
 
 
@@ -154,9 +151,8 @@ def test_sigterm_cuts_an_evaluation_short(launch):
     run = launch("tiny-gpt", model_parameters=ENDLESS | {"eval_interval": 1, "sample_bytes": 1_000_000})
     run.wait_for_step(1)
     run.terminate()
-    exit_code = run.exit_code()
+    run.expect_end()
 
-    assert exit_code == 0
     assert [path.name for path in run.checkpoints()] == ["step-000001"]
     assert not list(run.output_dir.glob("evaluations/*"))
 
@@ -194,9 +190,8 @@ def test_hyperparameters_and_length_may_change_on_resuming(launch, whole_run):
         hyperparameters={"learning_rate": 1e-5, "batch_size": 4},
         resume_from=whole_run.checkpoints()[-1],
     )
-    exit_code = run.exit_code()
+    run.expect_end()
 
-    assert exit_code == 0
     assert list(run.metric("loss")) == [61, 62]
     assert run.metric("learning_rate")[61] < 1e-5
 
@@ -207,25 +202,22 @@ def test_resuming_into_the_folder_of_the_checkpoint_works(launch):
     resumed = launch(
         "tiny-gpt", model_parameters=STEPS | {"max_steps": 40}, resume_from=first.output_dir / "checkpoints/step-000020"
     )
-    exit_code = resumed.exit_code()
+    resumed.expect_end()
 
-    assert exit_code == 0
     assert [path.name for path in resumed.checkpoints()] == ["step-000020", "step-000040"]
 
 
 def test_resuming_at_the_end_has_nothing_to_train(launch, whole_run):
     run = launch("tiny-gpt", model_parameters=STEPS, resume_from=whole_run.checkpoints()[-1])
-    exit_code = run.exit_code()
+    run.expect_end()
 
-    assert exit_code == 0
     assert run.last_line.startswith("INFO Nothing to train")
 
 
 def test_a_checkpoint_of_another_model_is_refused(launch, whole_run):
     run = launch("tiny-gpt", model_parameters=STEPS | {"n_embd": 64}, resume_from=whole_run.checkpoints()[-1])
-    exit_code = run.exit_code()
+    run.expect_end(2)
 
-    assert exit_code == 2
     assert "n_embd is 32, the run asks for 64" in run.last_line
 
 
@@ -241,17 +233,15 @@ def test_a_damaged_checkpoint_is_refused(whole_run, tmp_path, name, damage):
 
 def test_a_damaged_checkpoint_ends_the_run_with_plain_words(launch, tmp_path):
     run = launch("tiny-gpt", model_parameters=STEPS, resume_from=tmp_path / "step-000060")
-    exit_code = run.exit_code()
+    run.expect_end(2)
 
-    assert exit_code == 2
     assert run.last_line.startswith("ERROR This run cannot start: the checkpoint step-000060 is damaged or incomplete")
 
 
 def test_a_dataset_outside_the_allowed_folders_ends_the_run_with_plain_words(launch, text_file, tmp_path):
     run = launch("tiny-gpt", model_parameters=STEPS, dataset=str(text_file), dataset_roots=(tmp_path / "elsewhere",))
-    exit_code = run.exit_code()
+    run.expect_end(2)
 
-    assert exit_code == 2
     assert run.last_line.startswith("ERROR This run cannot start: there is no dataset")
 
 
@@ -264,15 +254,13 @@ def test_a_dataset_outside_the_allowed_folders_ends_the_run_with_plain_words(lau
 )
 def test_settings_that_cannot_work_are_refused(launch, model_parameters, hyperparameters, expected):
     run = launch("tiny-gpt", model_parameters=STEPS | model_parameters, hyperparameters=hyperparameters)
-    exit_code = run.exit_code()
+    run.expect_end(2)
 
-    assert exit_code == 2
     assert expected in run.last_line
 
 
 def test_a_loss_that_is_no_number_fails_the_run_with_plain_words(launch):
     run = launch("tiny-gpt", model_parameters=STEPS, hyperparameters={"learning_rate": 1e30, "grad_clip": 0})
-    exit_code = run.exit_code()
+    run.expect_end(1)
 
-    assert exit_code == 1
     assert run.last_line.startswith("ERROR Training diverged")

@@ -1,5 +1,6 @@
 """Launches a recipe's trainer the way the runner does, and reads what it prints without waiting for ever."""
 
+import contextlib
 import json
 import os
 import queue
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 RECIPES = Path(__file__).resolve().parents[2] / "recipes"
-DEADLINE_SECONDS = 30.0  # far above what any of these runs takes, even on a busy machine
+DEADLINE_SECONDS = 400.0  # far above what any of these runs takes, even on a busy machine
+SHOWN_LINES = 60  # of a trainer that ended otherwise than expected: torchrun's own account of it takes 30
 
 SMALL_MODEL = {"n_layer": 2, "n_head": 2, "n_embd": 32, "context_length": 32}
 SMALL_MODEL |= {"eval_batches": 1, "sample_bytes": 8, "log_interval": 1}
@@ -27,7 +29,7 @@ def read_recipe(name: str) -> dict[str, Any]:
 
 def schema_defaults(schema: dict[str, Any]) -> dict[str, Any]:
     """The values a run gets where it names none."""
-    return {name: entry["default"] for name, entry in schema["properties"].items() if "default" in entry}
+    return {name: entry["default"] for name, entry in schema.get("properties", {}).items() if "default" in entry}
 
 
 class TrainerProcess:
@@ -44,7 +46,15 @@ class TrainerProcess:
         dataset_roots: tuple[Path, ...] = (),
         resume_from: Path | None = None,
         run_id: str = "run-1",
+        compute: dict[str, Any] | None = None,
+        folder: Path | None = None,
+        environment: dict[str, str] | None = None,
+        python: Path | None = None,
     ) -> None:
+        """Start the trainer of a shipped recipe, or of the recipe in a folder given by its absolute path.
+
+        `folder`: of a program that runs by the recipe's declaration. `python`: instead of the recipe's interpreter.
+        """
         self.output_dir = output_dir
         self.lines: list[tuple[float, str]] = []
         self._arrived: queue.Queue[tuple[float, str] | None] = queue.Queue()
@@ -52,15 +62,22 @@ class TrainerProcess:
         config = {
             "project": {"id": "project-1", "name": "Tests"},
             "run": {"id": run_id, "name": "a run", "attempt": 1},
-            "dataset": dataset or description["default_dataset"],
-            "model_parameters": schema_defaults(description["model_parameters"]) | (model_parameters or {}),
-            "hyperparameters": schema_defaults(description["hyperparameters"]) | (hyperparameters or {}),
-            "compute": {},
+            "dataset": dataset or description.get("default_dataset", ""),
+            "model_parameters": schema_defaults(description.get("model_parameters", {})) | (model_parameters or {}),
+            "hyperparameters": schema_defaults(description.get("hyperparameters", {})) | (hyperparameters or {}),
+            "compute": compute or {},
             "resume_from": str(resume_from) if resume_from else None,
         }
-        self._start(description["command"], RECIPES / recipe, config, dataset_roots)
+        folder = folder or RECIPES / recipe
+        interpreter = str(python or description.get("python", sys.executable))
+        command = [
+            part.replace("{python}", interpreter).replace("{recipe}", str(folder)) for part in description["command"]
+        ]
+        self._start(command, config, dataset_roots, description.get("environment", {}) | (environment or {}))
 
-    def _start(self, command: list[str], recipe: Path, config: dict[str, Any], roots: tuple[Path, ...]) -> None:
+    def _start(
+        self, command: list[str], config: dict[str, Any], roots: tuple[Path, ...], environment: dict[str, str]
+    ) -> None:
         self.output_dir.mkdir(parents=True, exist_ok=True)
         config_file = self.output_dir / "run.json"
         config_file.write_text(json.dumps(config))
@@ -70,12 +87,13 @@ class TrainerProcess:
             variables["TRAINHUB_RESUME_FROM"] = config["resume_from"]
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
-            [part.replace("{python}", sys.executable).replace("{recipe}", str(recipe)) for part in command],
+            command,
             cwd=self.output_dir,
-            env=os.environ | variables,
+            env=os.environ | environment | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,  # so that all its processes can be killed
         )
         threading.Thread(target=self._read, daemon=True).start()
 
@@ -91,19 +109,24 @@ class TrainerProcess:
             self.lines.append(arrived)
             if is_wanted(arrived[1]):
                 return arrived[1]
-        raise AssertionError(f"the trainer ended before the line that was waited for: {self.lines}")
+        raise AssertionError(f"the trainer ended before the line that was waited for: {self._tail()}")
 
     def wait_for_step(self, step: int) -> None:
         """Return as soon as the metrics of this step or a later one have arrived."""
         self.wait_for(lambda line: line.startswith("{") and json.loads(line)["step"] >= step)
 
     def terminate(self) -> None:
-        """Send SIGTERM."""
+        """Send SIGTERM, as the runner does."""
         self._process.send_signal(signal.SIGTERM)
 
+    def terminate_all(self) -> None:
+        """Send SIGTERM to it and to all that it started, as some engines do."""
+        os.killpg(self._process.pid, signal.SIGTERM)
+
     def kill(self) -> None:
-        """Send SIGKILL and wait for the end."""
-        self._process.kill()
+        """Send SIGKILL to it and to all that it started, and wait for the end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(DEADLINE_SECONDS)
 
     def exit_code(self) -> int:
@@ -112,6 +135,14 @@ class TrainerProcess:
         while (arrived := self._arrived.get(timeout=max(0.0, deadline - time.monotonic()))) is not None:
             self.lines.append(arrived)
         return self._process.wait(DEADLINE_SECONDS)
+
+    def expect_end(self, exit_code: int = 0) -> None:
+        """Wait for the end; fails with the last lines when it is another one."""
+        found = self.exit_code()
+        assert found == exit_code, f"the trainer ended with {found} in place of {exit_code}: {self._tail()}"
+
+    def _tail(self) -> str:
+        return "\n".join(["", *(f"{seconds:8.2f} s  {line}" for seconds, line in self.lines[-SHOWN_LINES:])])
 
     @property
     def last_line(self) -> str:

@@ -83,7 +83,7 @@ class Hub:
 
     # --- what tests ask
 
-    def wait(self, condition: Any, seconds: float = 30.0, what: str = "") -> None:
+    def wait(self, condition: Any, seconds: float = 120.0, what: str = "") -> None:
         """Wait until `condition()` holds; fails after `seconds`."""
         with self.condition:
             assert self.condition.wait_for(condition, seconds), what or f"not in {seconds} s; calls: {self.calls[-20:]}"

@@ -80,6 +80,29 @@ def test_only_verified_copies_are_deleted_at_the_end(bench):
     ]
 
 
+def test_the_end_waits_until_the_hub_has_verified_what_it_got(bench):
+    hub = bench.prepare(trainer=SAVE + 'save("checkpoints/step-1", {"model": b"1"})')
+    complete = {"id": "art0", "state": "complete", "missing": []}
+    hub.failures = [("POST artifacts/art0/complete", 200, complete)] * 2
+    assert bench.run() == 0
+    assert hub.calls.count("POST artifacts/art0/complete") == 3
+    assert hub.calls.index("POST exit") > max(i for i, call in enumerate(hub.calls) if call.endswith("/complete"))
+    assert not (bench.output / "checkpoints" / "step-1").exists()
+
+
+def test_a_store_that_is_away_is_told_once_and_so_is_its_return(bench):
+    hub = bench.prepare(trainer=SAVE + 'save("checkpoints/step-1", {"model": b"1"})')
+    away = {"code": "store_unavailable", "detail": "The object store answered 403 InvalidAccessKeyId."}
+    hub.failures = [("POST artifacts", 503, away)] * 3
+    assert bench.run() == 0
+    told = [line for line in hub.lines(2) if "rtifacts" in line]
+    assert told == [
+        f"Artifacts cannot be stored now; the runner keeps trying: {away['detail']}",
+        "Artifacts are stored again.",
+    ]
+    assert hub.artifact("checkpoints/step-1")["state"] == "verified"
+
+
 def test_a_marker_file_makes_a_directory_whole(bench):
     trainer = """
         import os

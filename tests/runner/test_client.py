@@ -1,10 +1,11 @@
 """What an answer means, and pauses between attempts."""
 
 import json
+import socket
 
 import pytest
 
-from runner.client import Backoff, Client, Fenced, NoAnswer, Refused, judge
+from runner.client import Backoff, Client, Fenced, NoAnswer, Refused, StoreAway, judge
 
 
 def answer(**fields):
@@ -41,6 +42,12 @@ def test_the_hub_can_fence(status, code):
 def test_what_no_hub_says_for_good_is_no_answer(status, body):
     with pytest.raises(NoAnswer):
         judge(status, body, None)
+
+
+def test_a_store_that_is_away_is_told_apart():
+    with pytest.raises(StoreAway, match="answered 403") as problem:
+        judge(503, answer(code="store_unavailable", detail="The object store answered 403."), "2")
+    assert problem.value.retry_after == 2
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 410, 413])
@@ -90,3 +97,14 @@ def test_an_address_may_have_a_path_and_be_secure():
     client = Client("https://hub.example/trainhub/", "token")
     assert client._prefix == "/trainhub/node/"
     assert client._secure
+
+
+@pytest.mark.parametrize("size_bytes", [10, 3_000_000])
+def test_a_hub_that_takes_no_connection_gives_no_answer(size_bytes):
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        client = Client(f"http://127.0.0.1:{nobody.getsockname()[1]}", "token")
+
+        for _ in range(2):
+            with pytest.raises(NoAnswer, match="ConnectionRefused"):
+                client.post("claim", b"x" * size_bytes)

@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from runner.client import NoAnswer
+from runner.supervise import check_claim
+
+from .conftest import make_claim
 from .hub import TOKEN
 
 TRAINER = """
@@ -23,7 +27,14 @@ def test_lines_and_metrics_of_a_small_run_arrive(bench):
     assert stdout == [[1, 0, "hello"], [2, 0, "WARNING: low memory"], [1, 0, "no newline at the end"]]
     assert [line[1:] for line in hub.log_lines() if line[2] == 1] == [[2, 1, "oops"]]
     assert (hub.points("loss"), hub.points("lr")) == ([(5, 0.5)], [(5, "NaN")])
-    assert hub.beats[-1]["progress"] == 0.25
+
+    assert hub.exits[0]["progress"] == 0.25  # a heartbeat may have missed it
+
+
+def test_heartbeats_say_how_far_the_trainer_came(bench):
+    hub = bench.prepare(trainer=TRAINER + "sys.stdout.flush()\nimport time\ntime.sleep(60)")
+    bench.start()
+    hub.wait(lambda: any(beat["progress"] == 0.25 for beat in hub.beats), seconds=30)
 
 
 def test_the_end_is_reported_after_everything_else(bench):
@@ -39,6 +50,7 @@ def test_the_end_is_reported_after_everything_else(bench):
         "runner_died": False,
         "problem": None,
         "message": "",
+        "progress": 0.25,
         "ended_at_ms": 0,
     }
     assert [call for call in hub.calls if call != "POST heartbeat"][-1] == "POST exit"
@@ -137,6 +149,53 @@ def test_the_environment_is_made_from_nothing(bench, seen):
         "TRAINHUB_OUTPUT_DIR": str(bench.output),
         "TRAINHUB_DATASETS": "/data/a:/data/b",
     }
+
+
+TRACKING = {"run": "run_1", "experiment": "proj_1", "token": "canary-of-the-trainer"}
+
+
+def seen_with(bench, **claim):
+    """Return what of MLflow's variables a trainer finds."""
+    bench.prepare(trainer=DUMP, **claim)
+    assert bench.run() == 0
+    environment = json.loads((bench.path / "seen.json").read_text())["environment"]
+    return {name: value for name, value in environment.items() if name.startswith(("MLFLOW_", "DO_NOT_"))}
+
+
+def test_a_trainer_gets_what_an_mlflow_client_needs_to_log_to_its_run(bench):
+    assert seen_with(bench, tracking=TRACKING) == {
+        "MLFLOW_TRACKING_URI": f"{bench.hub.url}/mlflow",
+        "MLFLOW_TRACKING_TOKEN": "canary-of-the-trainer",
+        "MLFLOW_EXPERIMENT_ID": "proj_1",
+        "MLFLOW_RUN_ID": "run_1",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+
+
+def test_a_recipe_that_names_a_server_of_its_own_gets_nothing_of_ours(bench):
+    own = {"MLFLOW_TRACKING_URI": "https://elsewhere.example"}
+    assert seen_with(bench, tracking=TRACKING, environment=own) == own
+
+
+def test_a_recipe_may_change_single_variables_of_the_client(bench):
+    seen = seen_with(bench, tracking=TRACKING, environment={"MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "false"})
+    assert (seen["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"], seen["MLFLOW_RUN_ID"]) == ("false", "run_1")
+
+
+def test_the_trainers_token_is_in_its_variables_and_in_no_file(bench):
+    seen_with(bench, tracking=TRACKING)
+    (bench.path / "seen.json").unlink()  # the trainer wrote its variables there itself
+    holders = [file for file in bench.path.rglob("*") if file.is_file() and b"canary-of" in file.read_bytes()]
+    assert holders == []
+    assert "canary-of" not in json.dumps(bench.hub.log_lines())
+
+
+@pytest.mark.parametrize("tracking", [None, [], "x", {}, {**TRACKING, "token": 1}, {**TRACKING, "run": "a\nb"}])
+def test_tracking_of_another_shape_is_no_answer_of_a_hub(tracking):
+    with pytest.raises(NoAnswer, match="tracking"):
+        check_claim(make_claim(attempt="att_1", tracking=tracking), "att_1")
 
 
 def test_the_token_does_not_reach_the_trainer(seen):

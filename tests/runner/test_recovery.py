@@ -185,6 +185,35 @@ def test_a_stop_while_the_hub_is_away_starts_nothing(bench):
     assert hub.exits[0]["was_stopped"]
 
 
+def test_a_runner_asks_a_hub_that_is_away_as_long_as_its_order_says(bench):
+    hub = bench.prepare(trainer="pass")
+    hub.refuse["POST claim"] = (503, {"code": "unavailable", "detail": ""})
+    order = json.loads((bench.path / "job.json").read_text())
+    (bench.path / "job.json").write_text(json.dumps({**order, "claim_seconds": 0.5}))
+    assert bench.run() == 0
+    assert json.loads((bench.path / "left").read_text())["is_final"] is False
+    assert not bench.output.exists()
+
+
+def test_a_recovery_of_a_good_end_does_not_wait_until_the_hub_has_verified(bench):
+    trainer = """
+        import os
+        os.makedirs("checkpoints/.tmp")
+        open("checkpoints/.tmp/model", "wb").write(b"w")
+        os.rename("checkpoints/.tmp", "checkpoints/step-9")
+        """
+    hub = bench.prepare(trainer=trainer)
+    complete = "POST artifacts/art0/complete"
+    hub.refuse[complete] = (200, {"id": "art0", "state": "complete", "missing": []})
+    process = bench.start()
+    wait_for((bench.path / "exit.json").exists)
+    hub.wait(lambda: complete in hub.calls)
+    kill(process)
+    assert bench.run("--recover") == 0
+    assert (hub.exits[0]["exit_code"], hub.exits[0]["runner_died"]) == (0, False)
+    assert (bench.output / "checkpoints" / "step-9" / "model").exists()
+
+
 def test_a_folder_without_an_order_is_an_error(bench):
     bench.prepare()
     (bench.path / "job.json").write_text("{}")

@@ -12,7 +12,7 @@ from artifacts.models import Artifact, ArtifactType
 from projects.models import Project
 from runs.lifecycle import LIVE, TERMINAL, Reason, Status
 from runs.models import Attempt, Run, TelemetryCounter
-from runs.registry import recipes
+from runs.registry import recipe_to_run
 
 REASONS = {Status.COMPLETED: "finished", Status.FAILED: "trainer_failed", Status.CANCELLED: "cancelled"}
 
@@ -27,7 +27,7 @@ def new_run(status=Status.QUEUED, *, gpus=0, nodes=1, age_seconds=0.0, **values)
         project=project,
         **{"name": "run", "recipe": "simulate", "executor": "local", "status": status, **ended, **values},
         recipe_snapshot=snapshot,
-        recipe_digest=recipes()["simulate"].digest,
+        recipe_digest=recipe_to_run("simulate").digest,
         compute={"node_count": nodes, "gpus_per_node": gpus},
         queued_at=since,
         status_changed_at=since,
@@ -48,6 +48,7 @@ def new_attempt(run, *, age_seconds=0.0, **values):
         number=number,
         executor=run.executor,
         token_digest=secrets.token_hex(32),
+        gpu_count=len(values.get("gpu_indexes", [])),
         **{**moments, "claimed_by": "a runner", "phase": "training", "handle": f"job{run.pk}_{number}", **values},
     )
 

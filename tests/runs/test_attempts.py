@@ -57,6 +57,14 @@ def test_room_that_another_scheduler_gave_away_is_not_given_again(run, gpu_index
     assert everything() == before
 
 
+def test_gpus_that_the_executor_gave_away_under_another_name_are_not_given_again(run):
+    open_attempt(run=run, gpu_indexes=[0, 1], slots=9)
+    run.attempts.update(executor="before")
+
+    with pytest.raises(Conflict):
+        open_attempt(run=new_run(run.project), gpu_indexes=[1], slots=9)
+
+
 @pytest.mark.django_db(transaction=True)
 def test_two_schedulers_open_one_attempt():
     run = new_run(create_project(by=new_user(), values={"name": "x"}))
@@ -106,6 +114,18 @@ def test_restarts_are_counted_by_attempts(project):
 
     assert ended == ["queued", "queued", "failed"]
     assert [attempt.number for attempt in run.attempts.all()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("exit_code", "status"), [(2, "failed"), (1, "queued")])
+def test_no_restart_follows_an_exit_code_of_which_the_recipe_says_so(project, exit_code, status):
+    attempt = new_attempt(new_run(project, max_restarts=1))
+    attempt.run.recipe_snapshot["no_restart_exit_codes"] = [2]
+    attempt.run.save(update_fields=["recipe_snapshot"])
+
+    run = finish_attempt(attempt=attempt, report=exit_body(exit_code=exit_code))
+
+    assert run.status == status
+    assert fresh(attempt).exit_code == exit_code
 
 
 def test_a_restart_begins_from_the_newest_verified_checkpoint(project):

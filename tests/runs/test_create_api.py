@@ -91,6 +91,21 @@ def test_the_run_keeps_the_recipe_as_it_was(as_editor, runs):
     assert (created["recipe_digest"], len(run.recipe_digest)) == (run.recipe_snapshot["digest"], 64)
 
 
+def test_a_recipe_that_is_not_set_up_is_refused_and_says_what_to_do(as_editor, runs, settings, tmp_path):
+    (tmp_path / "heavy").mkdir()
+    declaration = 'title = "Heavy"\ncommand = ["{python}"]\npython = "{recipe}/.venv/bin/python"\nsetup = "make heavy"'
+    (tmp_path / "heavy" / "recipe.toml").write_text(declaration)
+    settings.RECIPE_FOLDERS = [tmp_path]
+
+    answer = as_editor.call("POST", runs, {"name": "x", "recipe": "heavy"})
+
+    assert answer.status_code == 400
+    assert answer.json()["recipe"] == ["heavy is not set up yet: run make heavy on the hub's machine."]
+    assert not Run.objects.exists()
+    listed = as_editor.call("GET", "/recipes/heavy").json()
+    assert (listed["is_set_up"], listed["setup"]) == (False, "make heavy")
+
+
 def test_no_answer_shows_a_command_or_a_folder(as_editor, runs):
     created = as_editor.call("POST", runs, {"name": "x"})
 
@@ -127,6 +142,7 @@ def test_no_answer_shows_a_command_or_a_folder(as_editor, runs):
         ({"name": "x", "compute": {"gpus_per_node": 65}}, "compute"),
         ({"name": "x", "compute": {"gpus_per_node": "many"}}, "compute"),
         ({"name": "x", "compute": {"partition": "x"}}, "compute"),
+        ({"name": "x", "recipe": "tiny-gpt", "compute": {"node_count": 2}}, "compute"),
         ({"name": "x", "model_parameters": {"max_steps": 0}}, "model_parameters"),
         ({"name": "x", "model_parameters": {"max_steps": "many"}}, "model_parameters"),
         ({"name": "x", "model_parameters": {"steps_per_second": 1e300}}, "model_parameters"),

@@ -4,12 +4,12 @@ import pytest
 from django.urls import reverse
 
 from artifacts.models import Artifact, TagValue
-from artifacts.services import checkpoint_to_resume, resume_run, tag_artifact, untag_artifact
+from artifacts.services import checkpoint_to_resume, tag_artifact, untag_artifact
 from projects.services import archive_project
 from runs.deletion import delete_run, lock_kept
 from runs.models import Attempt, Run, RunDeletion
 from runs.services import cancel_run, prepare_run, queue_run, repeat_run
-from tests.factories import at_once, everything, fresh, new_artifact, new_project, new_run, run_path
+from tests.factories import at_once, everything, fresh, new_artifact, new_project, new_run, resume_run, run_path
 from tests.runs.retained import ended_run, rows_of
 from trainhub.errors import DomainError, NotFound
 
@@ -114,7 +114,18 @@ def test_no_page_names_it(client, operator, deleted, page):
 
 
 @pytest.mark.parametrize(
-    "page", ["run", "run-status", "run-log", "run-log-tail", "run-timeline", "run-cancel", "run-delete", "artifacts"]
+    "page",
+    [
+        "run",
+        "run-status",
+        "run-log",
+        "run-log-rows",
+        "run-log-tail",
+        "run-timeline",
+        "run-cancel",
+        "run-delete",
+        "artifacts",
+    ],
 )
 def test_its_pages_are_gone(client, operator, deleted, page):
     client.force_login(operator)

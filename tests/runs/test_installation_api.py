@@ -11,8 +11,9 @@ pytestmark = pytest.mark.django_db
 def test_the_shipped_recipes_are_listed_with_their_schemas(as_viewer):
     shown = {item["name"]: item for item in as_viewer.call("GET", "/recipes").json()}
 
-    assert shown.keys() >= {"simulate", "tiny-gpt"}
+    assert shown.keys() >= {"hf-sft", "script", "simulate", "tiny-gpt"}
     assert (shown["simulate"]["simulated"], shown["simulate"]["is_default"]) == (True, True)
+    assert (shown["simulate"]["is_set_up"], shown["hf-sft"]["setup"]) == (True, "make hf-sft")
     assert shown["tiny-gpt"]["hyperparameters"]["properties"]["learning_rate"]["title"]
 
 
@@ -41,10 +42,14 @@ def test_executors_say_what_they_have_and_what_is_in_use(as_viewer, project):
     local = as_viewer.call("GET", "/executors").json()[0]
 
     assert (local["name"], local["slots"], local["slots_in_use"]) == ("local", 4, 1)
-    assert local.keys() == {"name", "slots", "slots_in_use", "gpus", "gpus_in_use", "problems"}
+    assert (local["kind"], local["is_default"], local["has_queue"], local["waiting"]) == ("local", True, False, 1)
+    assert local.keys() >= {"name", "slots", "slots_in_use", "gpus", "gpus_in_use", "problems"}
 
 
-def test_an_executor_says_why_it_cannot_be_used(as_viewer, monkeypatch):
+def test_an_executor_says_why_it_cannot_be_used_to_operators_in_full(as_viewer, as_operator, monkeypatch):
+    assert as_viewer.call("GET", "/executors").json()[0]["problems"] == []
     monkeypatch.setattr(type(executors()["local"]), "problems", lambda self: ["The disk is full."])
 
-    assert as_viewer.call("GET", "/executors").json()[0]["problems"] == ["The disk is full."]
+    told = [reader.call("GET", "/executors").json()[0]["problems"] for reader in (as_viewer, as_operator)]
+
+    assert told == [["An operator must see to this executor."], ["The disk is full."]]

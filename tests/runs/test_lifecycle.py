@@ -19,7 +19,7 @@ from runs.attempts import (
     record_start,
     token_digest,
 )
-from runs.lifecycle import LIVE, OUTCOMES, TERMINAL, TRANSITIONS, Reason, Status, transition
+from runs.lifecycle import EXTERNAL_TRANSITIONS, LIVE, OUTCOMES, TERMINAL, TRANSITIONS, Reason, Status, transition
 from runs.models import Attempt, Run
 from runs.services import cancel_run
 from tests.runs.builders import (
@@ -104,6 +104,24 @@ def test_an_illegal_step_is_refused_and_changes_nothing(seen, to):
     assert refusal.value.extra == {"status": seen, "allowed": sorted(TRANSITIONS[seen])}
     assert row_of(run) == before
     assert kinds(run) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("seen", "to"), PAIRS)
+def test_an_external_run_is_running_or_ended_and_may_run_again(seen, to):
+    run = new_run(seen, is_managed=False)
+    before = row_of(run)
+    allowed = EXTERNAL_TRANSITIONS.get(seen, frozenset())
+    if to in allowed:
+        transition(run=run, to=to, actor="somebody", reason=A_REASON.get(to))
+        assert row_of(run)["status"] == to
+        assert (row_of(run)["completed_at"] is None) == (to not in TERMINAL)
+        assert (row_of(run)["reason"] == "") == (to not in TERMINAL)
+    else:
+        with pytest.raises(IllegalTransition) as refusal:
+            transition(run=run, to=to, actor="somebody", reason=A_REASON.get(to))
+        assert refusal.value.extra["allowed"] == sorted(allowed)
+        assert row_of(run) == before
 
 
 @pytest.mark.django_db
@@ -254,7 +272,9 @@ def test_verdict_follows_from_the_report_and_the_request(is_asked, changes, verd
 
 def test_every_verdict_that_a_report_can_lead_to_is_in_the_table():
     by_scheduler = {Reason.LOST, Reason.CANCELLED_UNCONFIRMED, Reason.START_TIMEOUT, Reason.SUBMIT_REFUSED}
-    assert {verdict for _, _, verdict in VERDICTS} == set(Reason) - by_scheduler
+    by_client = {Reason.REPORTED_FAILED, Reason.REPORTED_KILLED}
+    by_engine = {Reason.NODE_FAILED, Reason.TIME_LIMIT, Reason.PREEMPTED, Reason.CANCELLED_IN_ENGINE}
+    assert {verdict for _, _, verdict in VERDICTS} == set(Reason) - by_scheduler - by_client - by_engine
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,14 @@
 """Recipe folders: read, checked, and their schemas applied."""
 
+import os
+import sys
+from pathlib import Path
+
 import pytest
 
-from runs.recipes import RecipeError, check_values, find_recipes, known_to, load_recipe, with_defaults
+from runs.node.views import command_of
+from runs.recipes import RecipeError, check_values, find_recipes, known_to, load_recipe, with_defaults, with_digest
+from runs.registry import look_for_recipes, look_for_recipes_with_digests, recipe_to_run
 from trainhub.errors import InvalidInput
 
 GOOD = """
@@ -23,6 +29,10 @@ type = "number"
 default = 0.1
 multipleOf = 0.1
 """
+
+
+def checkpoints(table):
+    return f"checkpoints = {{ {table} }}\n{GOOD}"
 
 
 @pytest.fixture
@@ -54,10 +64,15 @@ def test_a_folder_becomes_a_recipe(make):
         ('title = "x"\ncommand = []', "command must be a list"),
         ('title = "x"\ncommand = [1]', "command must be a list"),
         ('command = ["x"]', "title or command is missing"),
+        ('title = "x"\ncommand = ["x"]\nsetup = "make x"', "setup needs python"),
         ('title = "x"\ncommand = ["x"]\nshell = true', "unknown keys: shell"),
         ('title = "x"\ncommand = ["x"]\n[hyperparameters]\ntype = "nonsense"', "not a JSON Schema"),
         (GOOD + "minimum = 1\n", "a default breaks its own schema"),
         (GOOD.replace("default = 0.1", "default = 2024-01-02"), "holds what JSON cannot"),
+        (checkpoints('interval = "batch_size"'), "checkpoints must have interval"),
+        (checkpoints('interval = [], steps = "batch_size"'), "checkpoints must have interval"),
+        (checkpoints('interval = "batch_size", steps = 5'), "checkpoints must have interval"),
+        (checkpoints('interval = ["batch_size", "save"], steps = "max"'), "no parameter of this recipe: max, save"),
     ],
 )
 def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
@@ -73,6 +88,7 @@ def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
         'digest = "0"',
         "description = 1",
         "python = []",
+        "setup = true",
         'simulated = "yes"',
         "reserves_compute = 1",
         'grace_seconds = "30"',
@@ -81,6 +97,10 @@ def test_a_folder_that_cannot_be_used_says_why(make, declaration, problem):
         "grace_seconds = nan",
         "max_restarts = 1.5",
         "max_restarts = 101",
+        "no_restart_exit_codes = 2",
+        "no_restart_exit_codes = [0]",
+        "no_restart_exit_codes = [256]",
+        "no_restart_exit_codes = [true]",
         'executors = "local"',
         "executors = [1]",
         "checkpoint_pattern = 1",
@@ -110,6 +130,37 @@ def test_a_changed_declaration_counts_at_once(make):
     assert (before.title, load_recipe(folder).title) == ("A recipe", "Another title")
 
 
+def test_a_recipe_may_say_when_it_saves(make):
+    recipe = load_recipe(make(checkpoints('interval = "batch_size", steps = "batch_size"')))
+
+    assert recipe.snapshot()["checkpoints"] == {"interval": "batch_size", "steps": "batch_size"}
+
+
+OWN_INTERPRETER = f'python = "{{recipe}}/.venv/bin/python"\nsetup = "make mine"\n{GOOD}'
+
+
+def test_a_recipe_without_setup_is_set_up(make):
+    assert load_recipe(make(f'python = "/none/such"\n{GOOD}')).is_set_up
+
+
+def test_a_recipe_is_set_up_when_the_interpreter_of_its_own_is_there(make):
+    folder = make(OWN_INTERPRETER)
+    digest, was_set_up = with_digest(load_recipe(folder)).digest, load_recipe(folder).is_set_up
+
+    (folder / ".venv/bin").mkdir(parents=True)
+    (folder / ".venv/bin/python").symlink_to(sys.executable)
+
+    recipe = with_digest(load_recipe(folder))
+    assert (was_set_up, recipe.is_set_up) == (False, True)
+    assert recipe.digest == digest
+
+
+def test_the_interpreter_of_a_recipe_may_lie_in_its_folder(make):
+    recipe = load_recipe(make(OWN_INTERPRETER))
+
+    assert command_of(recipe.snapshot())[0] == f"{recipe.folder}/.venv/bin/python"
+
+
 @pytest.mark.parametrize("name", ["Upper", "a b", "-x", "x" * 65, "a.b"])
 def test_a_folder_with_an_odd_name_is_no_recipe(make, name):
     with pytest.raises(RecipeError, match="folder's name"):
@@ -122,14 +173,60 @@ def test_a_schema_may_be_true(make):
     assert with_defaults(recipe.hyperparameters, {"lr": 1}) == {"lr": 1}
 
 
-def test_a_file_that_cannot_be_read_is_a_problem_of_its_recipe_alone(make, tmp_path, monkeypatch):
+@pytest.fixture
+def unreadable(make, tmp_path, settings, monkeypatch):
+    """A recipe folder with a file that cannot be read; every other file can be."""
+    folder = make()
+    (folder / "secret.py").touch()
+    settings.RECIPE_FOLDERS = [*settings.RECIPE_FOLDERS, tmp_path]
+    read_bytes = Path.read_bytes
+
+    def refuse(path):
+        if path.name == "secret.py":
+            raise PermissionError(13, "Permission denied")
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    return folder
+
+
+def test_a_file_that_cannot_be_read_is_a_problem_of_its_recipe_alone(unreadable):
+    found, problems = look_for_recipes_with_digests()
+
+    assert "simulate" in found
+    assert "mine" not in found
+    assert "cannot be read" in problems[str(unreadable)]
+
+
+def test_a_recipe_that_cannot_be_read_is_not_run(unreadable):
+    with pytest.raises(InvalidInput, match="cannot be read: Permission denied"):
+        recipe_to_run("mine")
+
+
+def test_looking_for_recipes_reads_none_of_their_programs(unreadable):
+    recipes, problems = look_for_recipes()
+
+    assert recipes["mine"].digest == ""
+    assert problems == {}
+
+
+def test_a_file_whose_name_is_no_utf_8_counts_like_any_other(make):
+    folder = make()
+    before = with_digest(load_recipe(folder)).digest
+
+    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("x")
+
+    assert with_digest(load_recipe(folder)).digest != before
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_a_problem_that_can_be_shown(make, tmp_path):
     make()
-    monkeypatch.setattr("runs.recipes._digest", lambda folder: (folder / "gone.py").read_text())
+    make(name=os.fsdecode(b"caf\xe9"))
 
     found, problems = find_recipes([tmp_path])
 
-    assert found == {}
-    assert "cannot be read" in problems[str(tmp_path / "mine")]
+    assert list(found) == ["mine"]
+    assert list(problems) == [f"{tmp_path}/caf\N{REPLACEMENT CHARACTER}"]
 
 
 def test_a_broken_folder_does_not_hide_the_others(make, tmp_path):
@@ -161,12 +258,12 @@ def test_a_folder_that_does_not_exist_holds_nothing(tmp_path):
 @pytest.mark.parametrize(("file", "changes"), [("train.py", True), (".hidden", False), ("__pycache__/x.pyc", False)])
 def test_the_digest_follows_the_program(make, file, changes):
     folder = make()
-    before = load_recipe(folder).digest
+    before = with_digest(load_recipe(folder)).digest
 
     (folder / file).parent.mkdir(exist_ok=True)
     (folder / file).write_text("print()")
 
-    assert (load_recipe(folder).digest != before) is changes
+    assert (with_digest(load_recipe(folder)).digest != before) is changes
 
 
 @pytest.mark.parametrize(

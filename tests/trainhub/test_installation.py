@@ -90,3 +90,24 @@ def test_the_token_command_prints_the_token_and_nothing_else(tmp_path):
     assert (done.returncode, done.stderr) == (0, "")
     assert len(done.stdout.strip()) == 64
     assert done.stdout.strip().isalnum()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DATABASE_URL", "postgresl://hub:hunter2@db/hub", "DATABASE_URL must begin with sqlite: or postgresql:"),
+        ("DATABASE_URL", "hunter2", "DATABASE_URL must begin with sqlite: or postgresql:"),
+        ("DATABASE_URL", "postgresql://hub:hunter2/@db/hub", "DATABASE_URL cannot be understood."),
+        ("DATABASE_URL", "postgresql://hub@db:hunter2/hub", "DATABASE_URL cannot be understood."),
+        ("TRAINHUB_STORE", "s3:hunter2", "TRAINHUB_STORE must be 'file' or of the form s3://bucket/prefix."),
+        ("TRAINHUB_S3", "hunter2", "TRAINHUB_S3 must be of the form s3://bucket/prefix."),
+        ("TRAINHUB_PORT", "hunter2", "TRAINHUB_PORT must be a number."),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named_and_never_shown(tmp_path, name, value, said):
+    done = manage(tmp_path, "check", **{name: value})
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"A setting is wrong: {said}")
+    assert "hunter2" not in done.stderr
+    assert done.stderr.count("\n") == 1

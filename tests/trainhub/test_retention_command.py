@@ -5,6 +5,8 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 
+from artifacts.storage import store
+from tests.artifacts.keeping.checkpointed import checkpoints, keep, steps_left, trained_run
 from tests.factories import everything, new_project
 from tests.runs.retained import ended_run, keep_for, rows_of
 
@@ -41,10 +43,26 @@ def test_the_dry_run_prints_runs_and_totals_and_changes_nothing(project, run):
 
 
 def test_without_dry_run_it_removes_to_the_end(run, other):
-    assert say() == [["3", "logs", "and", "metric", "histories", "were", "removed."]]
+    none = ["0", "checkpoints", "were", "removed."]
+    assert say() == [["3", "logs", "and", "metric", "histories", "were", "removed."], none]
 
     assert (rows_of(run), rows_of(other)) == (0, 1)
-    assert say() == [["0", "logs", "and", "metric", "histories", "were", "removed."]]
+    assert say() == [["0", "logs", "and", "metric", "histories", "were", "removed."], none]
+
+
+def test_checkpoints_are_listed_with_the_reason_and_then_removed(project):
+    run = trained_run(keep(project, 2), 0.3, 0.2, 0.1)
+    first = checkpoints(run)[0]
+    before = everything()
+
+    table = say("--dry-run")[-3:]
+
+    assert table[0] == ["project", "run", "checkpoint", "step", "bytes", "why"]
+    assert table[1] == [project.uid, run.uid, first.uid, "100", "808", "not", "among", "the", "2", "newest"]
+    assert table[2] == [project.uid, "1", "runs", "in", "all", "1", "checkpoints", "808"]
+    assert everything() == before
+    assert say("--project", project.uid)[-1] == ["1", "checkpoints", "were", "removed."]
+    assert (steps_left(run), store().holds(first.uid)) == ([200, 300], False)
 
 
 @pytest.mark.parametrize("arguments", [["--dry-run"], []])

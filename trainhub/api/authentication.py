@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
 from rest_framework.exceptions import AuthenticationFailed
 
 from projects.models import ApiToken
+from projects.services import usable_tokens
 
 
 class BearerAuthentication(TokenAuthentication):
@@ -19,8 +19,8 @@ class BearerAuthentication(TokenAuthentication):
     def authenticate_credentials(self, token: bytes) -> tuple[Any, ApiToken]:
         """Return the user and the token. Unknown, expired and malformed tokens get the same 401."""
         digest = hash_token(token.decode("ascii", errors="replace"))
-        found = ApiToken.objects.select_related("user").filter(digest=digest).first()
-        if found is None or (found.expiry and found.expiry <= timezone.now()) or not found.user.is_active:
+        found = usable_tokens().select_related("user").filter(digest=digest).first()
+        if found is None:
             raise AuthenticationFailed("The token is not known, has expired or was revoked.")
         return found.user, found
 

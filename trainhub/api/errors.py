@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
 import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
-from trainhub.errors import DomainError, InvalidInput, StorageFull, TooLarge
+from trainhub.database_errors import is_database_away
+from trainhub.errors import DomainError, InvalidInput, StorageFull, TooBusy, TooLarge
 
 logger = logging.getLogger(__name__)
 RETRY_AFTER_SECONDS = "2"
@@ -42,7 +41,9 @@ def _domain_answer(error: DomainError) -> Response:
 
 
 def _headers_of(error: DomainError) -> dict[str, str]:
-    return {"Retry-After": "60"} if isinstance(error, StorageFull) else {}
+    if isinstance(error, StorageFull):
+        return {"Retry-After": "60"}
+    return {"Retry-After": RETRY_AFTER_SECONDS} if isinstance(error, TooBusy) else {}
 
 
 def error_body(error: DomainError) -> dict[str, Any]:
@@ -85,24 +86,9 @@ def unavailable() -> HttpResponse:
     )
 
 
-class UnavailableMiddleware:
-    """Answers 503 with Retry-After instead of 500 while the database is away or locked."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        """Pass the request on."""
-        return self.get_response(request)
-
-    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:  # noqa: ARG002
-        """Answer for the errors that this class is for, leave others alone."""
-        return answer_for(error)
-
-
 def answer_for(error: Exception) -> HttpResponse | None:
     """Return the answer to an error that is no fault of the hub's code: 503, 413 or the domain's own; else None."""
-    if isinstance(error, OperationalError | InterfaceError):
+    if is_database_away(error):
         logger.warning("database unavailable: %s", type(error).__name__)
         return unavailable()
     if isinstance(error, RequestDataTooBig):

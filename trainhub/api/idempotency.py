@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a repeated POST gets the first answer again and changes nothing."""
+"""`Idempotency-Key`: a repeated POST gets the first answer again and changes nothing; so does a form sent twice."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import orjson
 from django.db import transaction
+from django.http import HttpRequest
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -16,6 +17,8 @@ from trainhub.errors import InvalidInput, KeyReused
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"  # set on an answer given again
+FORM_KEY = "once"  # the hidden field by which a form that is sent twice counts once
+_NOT_CONTENT = (FORM_KEY, "csrfmiddlewaretoken")
 
 
 def answer_once(request: Request, create: Callable[[], Response], *, secret: str = "") -> Response:
@@ -77,3 +80,38 @@ def _same_answer(kept: IdempotentAnswer, digest: str) -> Response:
         raise KeyReused("This Idempotency-Key was used for another request.")
     headers = {"Location": kept.location} if kept.location else {}
     return Response(kept.body, status=kept.status_code, headers={**headers, REPLAYED: "true"})
+
+
+def place_once(request: HttpRequest, create: Callable[[], str]) -> tuple[str, bool]:
+    """Return the path that `create` made for this form to lead to, and whether it was made just now.
+
+    A form sent again with the same hidden key and values finds the first path, as an API call does its answer; changed
+    values are another request. Without a usable key every time counts.
+    """
+    key = _key_of_form(request)
+    with transaction.atomic():
+        if key is None:
+            return create(), True
+        kept, is_new = IdempotentAnswer.objects.get_or_create(
+            user_id=int(request.user.pk or 0), key=key, defaults={"request_digest": key[-64:], "status_code": 302}
+        )
+        if is_new:
+            kept.location = create()
+            kept.save(update_fields=["location"])
+        return kept.location, is_new
+
+
+def known_place(request: HttpRequest) -> str | None:
+    """Return where this form led when it was sent before; None to a new one. For views with long work before."""
+    key = _key_of_form(request)
+    rows = IdempotentAnswer.objects.filter(user_id=int(request.user.pk or 0), key=key)
+    return rows.values_list("location", flat=True).first() if key else None
+
+
+def _key_of_form(request: HttpRequest) -> str | None:
+    once = request.POST.get(FORM_KEY, "")
+    if not 0 < len(once) <= 64 or not once.isprintable():
+        return None
+    place = f"{request.method} {request.path} ".encode()
+    content = {name: values for name, values in request.POST.lists() if name not in _NOT_CONTENT}
+    return f"form {once} {hashlib.sha256(place + orjson.dumps(content, option=orjson.OPT_SORT_KEYS)).hexdigest()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from rest_framework.parsers import BaseParser
 from trainhub.api.renderers import OrjsonRenderer
 from trainhub.errors import MalformedBody, TooLarge
 
+_CONTAINERS = (dict, list)
 MAX_DEPTH = 32  # nesting that no honest request needs, far below the interpreter's recursion limit
 
 
@@ -23,8 +25,10 @@ def parse_json(raw: bytes) -> Any:
     nesting here. Raises: MalformedBody (400) with a sentence for people.
     """
     value = load_json(raw)
-    if b"\x00" in raw or b"\\u0000" in raw or raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+    if b"\x00" in raw or b"\\u0000" in raw:
         check_json(value)
+    elif raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+        check_depth(value)
     return value
 
 
@@ -39,7 +43,7 @@ def load_json(raw: bytes) -> Any:
 def check_json(value: Any, depth: int = 0) -> None:
     """Refuse what databases or pages choke on: NUL characters and nesting deeper than MAX_DEPTH."""
     if depth > MAX_DEPTH:
-        raise MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.")
+        raise _too_deep()
     if isinstance(value, str):
         if "\x00" in value:
             raise MalformedBody("The body holds a NUL character.")
@@ -50,6 +54,21 @@ def check_json(value: Any, depth: int = 0) -> None:
     elif isinstance(value, list):
         for item in value:
             check_json(item, depth + 1)
+
+
+def check_depth(value: Any) -> None:
+    """Refuse nesting deeper than MAX_DEPTH, level by level: several times faster than a look at each value."""
+    items = [value]
+    for _ in range(MAX_DEPTH + 1):
+        below = [item.values() if type(item) is dict else item for item in items if type(item) in _CONTAINERS]
+        items = list(chain.from_iterable(below))
+        if not items:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> MalformedBody:
+    return MalformedBody(f"The body is nested deeper than {MAX_DEPTH} levels.")
 
 
 def read_body(stream: Any, declared: str | None, limit: int) -> bytes:

@@ -23,7 +23,7 @@ _MEANINGS = {
     409: "The object's state does not allow this.",
     410: "It was here and was removed for good; `removed_at` says when.",
     413: "The body or batch is too large; `limit` says what is taken.",
-    503: "The database is busy or away; try again after Retry-After seconds.",
+    503: "The hub is busy, or its database is away; try again after Retry-After seconds.",
 }
 
 

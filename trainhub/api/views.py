@@ -47,13 +47,18 @@ def find(rows: QuerySet[Row], what: str, **lookup: str) -> Row:
     return row
 
 
-def require_role(project: Project, user: Any, needs: Role) -> None:
-    """Raise NotAllowed unless `user` has at least the role `needs` in `project`."""
-    role = project.role_of(user)
+def require_role(project: Project, user: Any, needs: Role) -> Role:
+    """Return the role of `user` in `project`. Raises NotAllowed unless it is `needs` at least."""
+    return check_role(project.role_of(user), needs)
+
+
+def check_role(role: Role | None, needs: Role) -> Role:
+    """Return `role`, None for no part in the project. Raises NotAllowed unless it includes `needs`."""
     if role is None or not role.includes(needs):
         raise NotAllowed(
             f"This needs the role {needs.value} in the project; yours is {role.value if role else 'none'}."
         )
+    return role
 
 
 def validated(serializer_class: type[Serializer[Any]], data: Any, **options: Any) -> dict[str, Any]:

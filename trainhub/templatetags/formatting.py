@@ -6,11 +6,15 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from django import template
+from django import forms, template
+from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from runs.attempts import is_unreachable
+from runs.newest_values import choose_loss
 from trainhub.api.renderers import dump_json
 
 register = template.Library()
@@ -27,12 +31,58 @@ def utc_time(moment: datetime | str | None) -> str:
 
 
 @register.filter
-def log_time(microseconds: int) -> str:
-    """Return a log line's time (µs since 1970 UTC) as `2024-01-02 10:00:00.000`."""
-    moment = datetime.fromtimestamp(microseconds // 1_000_000, UTC)
-    return f"{moment:%Y-%m-%d %H:%M:%S}.{microseconds // 1000 % 1000:03d}"
+def moment(at: datetime | str | None, show: str = "") -> SafeString | str:
+    """Return a `<time>` with UTC in the page and on hover.
+
+    A script shows it in the reader's zone; with `show` as `ago`, or `exact` as it is.
+    """
+    if isinstance(at, str):
+        at = parse_datetime(at)
+    if at is None:
+        return NOTHING
+    iso = at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    text = f"{until(at, None)} ago" if show == "ago" else utc_time(at)
+    return format_html('<time datetime="{}" title="{}" data-show="{}">{}</time>', iso, utc_time(at), show, text)
 
 
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """Return one of the drawings of static/icons.svg; text beside it says what it means."""
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', static("icons.svg"), name)
+
+
+@register.filter
+def words(text: str) -> list[str]:
+    """Return the words of a text, for loops over a few names."""
+    return text.split()
+
+
+# --- Forms ----------------------------------------------------------------------------------------
+@register.filter
+def is_check(field: forms.BoundField) -> bool:
+    """Tell whether the field is a single box to tick."""
+    return isinstance(field.field.widget, forms.CheckboxInput)
+
+
+@register.filter
+def control(field: forms.BoundField, label: str = "") -> SafeString:
+    """Return the field's control in the style sheet's classes; with `label` it is named without a visible label."""
+    widget = field.field.widget
+    kind = "form-control"
+    if isinstance(widget, forms.CheckboxInput):
+        kind = "form-check-input"
+    elif isinstance(widget, forms.CheckboxSelectMultiple | forms.RadioSelect):
+        kind = "choices"
+    elif isinstance(widget, forms.Select):
+        kind = "form-select"
+    attrs: dict[str, str | bool] = {
+        "class": f"{kind} {widget.attrs.get('class', '')}".strip(),
+        **({"aria-label": label} if label else {}),
+    }
+    return field.as_widget(attrs=attrs)
+
+
+# --- Numbers and times ----------------------------------------------------------------------------
 @register.filter
 def time_span(seconds: float | None) -> str:
     """Return a duration in its two largest units: `4 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
@@ -75,6 +125,16 @@ def short_number(value: float | None) -> str:
 
 
 @register.filter
+def grouped(value: float | None) -> str:
+    """Return a number with its thousands apart: `12,000`, `12,345` for 12345.6, `3.21` for 3.2149; None is a dash."""
+    if value is None:
+        return NOTHING
+    if not math.isfinite(value):
+        return str(value)
+    return f"{value:,.0f}" if isinstance(value, int) or abs(value) >= 1000 else f"{value:.3g}"
+
+
+@register.filter
 def percent(share: float | None) -> str:
     """Return a share of 0 to 1 in percent."""
     return NOTHING if share is None else f"{share:.1%}"
@@ -95,9 +155,7 @@ def metric_value(metric: Any) -> str:
 @register.filter
 def newest_loss(run: Any) -> Any:
     """Return the run's newest training loss, else another loss, else None. Uses the loaded metrics."""
-    losses = {metric.key: metric for metric in run.newest_metrics.all() if "loss" in metric.key}
-    preferred = [losses.get(key) for key in ("loss", "train_loss", "train/loss")]
-    return next(filter(None, [*preferred, *losses.values()]), None)
+    return choose_loss(run.newest_metrics.all())
 
 
 @register.filter

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from runs.executors import local
+from runs.executors import folders
 from runs.executors.base import Executor, SubmitRequest
 from runs.executors.local import LocalExecutor
+from runs.executors.slurm import SlurmExecutor
+from tests.engines.slurm import Cluster, shared
 
 # Stands for the runner: notes that it was started and each SIGTERM, and ends on SIGUSR1.
 STUB_RUNNER = """
@@ -34,7 +38,7 @@ while True:
 """
 
 
-def eventually(probe: Callable[[], Any], seconds: float = 20.0) -> Any:
+def eventually(probe: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Ask until the answer is true and return it."""
     deadline = time.monotonic() + seconds
     while not (found := probe()):
@@ -43,26 +47,30 @@ def eventually(probe: Callable[[], Any], seconds: float = 20.0) -> Any:
     return found
 
 
-class LocalBench:
-    """The local executor with a runner that does nothing but wait."""
+class Bench:
+    """An executor with a runner that does nothing but wait, and a look at what it started."""
 
-    def __init__(self, root: Path) -> None:
-        self.attempts = root / "attempts"
-        self.attempts.mkdir()
-        self.executor: Executor = self.new_executor()
+    attempts: Path
+    executor: Executor
+    suffix = ""
 
-    def new_executor(self) -> LocalExecutor:
+    def uid(self, name: str) -> str:
+        """The attempt's uid for a name in a test, so that tests that share an engine do not meet."""
+        return name + self.suffix if name.startswith("att_") else name
+
+    def new_executor(self) -> Executor:
         """An executor object as a scheduler that was started anew would have it."""
-        return LocalExecutor(attempts=self.attempts, slots=4, gpus=0)
+        raise NotImplementedError
 
     def request(self, name: str, **values: Any) -> SubmitRequest:
+        uid = self.uid(name)
         return SubmitRequest(
-            name=name, folder=self.attempts / name, hub_url="http://127.0.0.1:1", token="7" * 64, **values
+            name=uid, folder=self.attempts / uid, hub_url="http://127.0.0.1:1", token="7" * 64, **values
         )
 
     def starts(self, name: str) -> list[int]:
         """The pids of all runners ever started for the attempt."""
-        path = self.attempts / name / "starts"
+        path = self.attempts / self.uid(name) / "starts"
         return [int(line.split()[0]) for line in path.read_text().splitlines()] if path.exists() else []
 
     def wait_for_runner(self, name: str) -> int:
@@ -71,7 +79,7 @@ class LocalBench:
 
     def signals(self, name: str) -> list[str]:
         """What the runner was asked."""
-        return (self.attempts / name / "signals").read_text().split()
+        return (self.attempts / self.uid(name) / "signals").read_text().split()
 
     def wait_for_signal(self, name: str, count: int) -> None:
         """Wait until the runner was asked to stop so many times."""
@@ -82,22 +90,73 @@ class LocalBench:
         os.kill(self.wait_for_runner(name), signal.SIGUSR1)
         self.wait_for_end(name)
 
-    def kill(self, name: str) -> None:
-        """kill -9 of the runner."""
-        os.kill(self.wait_for_runner(name), signal.SIGKILL)
-        self.wait_for_end(name)
+    def kill(self, *names: str) -> None:
+        """kill -9 of the runners."""
+        for name in names:
+            os.kill(self.wait_for_runner(name), signal.SIGKILL)
+        for name in names:
+            self.wait_for_end(name)
 
     def wait_for_end(self, name: str) -> None:
         """Wait for the end of every runner of the attempt; a zombie has ended."""
         eventually(lambda: not any(map(is_alive, self.starts(name))))
 
     def close(self) -> None:
-        for folder in self.attempts.iterdir():
-            for pid in self.starts(folder.name):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self.wait_for_end(folder.name)
-        eventually(lambda: local.reap_children() or not local._children)
+        """End everything that was started."""
+        pids = [pid for path in self.attempts.glob("*/starts") for pid in map(int, path.read_text().split()[::2])]
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not any(map(is_alive, pids)))
+
+
+class LocalBench(Bench):
+    """The local executor."""
+
+    def __init__(self, root: Path) -> None:
+        self.attempts = root / "attempts"
+        self.attempts.mkdir()
+        self.executor = self.new_executor()
+
+    def new_executor(self) -> LocalExecutor:
+        return LocalExecutor(attempts=self.attempts, slots=4, gpus=0)
+
+    def close(self) -> None:
+        super().close()
+        eventually(lambda: folders.reap_children() or not folders._children)
+
+
+class SlurmBench(Bench):
+    """The Slurm executor, on a real cluster of pretend nodes."""
+
+    def __init__(self, root: Path, cluster: Cluster) -> None:
+        self.cluster = cluster
+        self.root = root
+        self.suffix = f"_{secrets.token_hex(6)}"
+        self.attempts = root / "attempts"
+        self.attempts.mkdir()
+        self.executor = self.new_executor()
+
+    def new_executor(self, **values: Any) -> SlurmExecutor:
+        given = {"poll_seconds": 0.0, "python": sys.executable, "runner_root": self.root / "program", **values}
+        executor = SlurmExecutor(folder=self.attempts, slots=50, nodes=3, gpus=6, slurm_conf=self.cluster.conf, **given)
+        executor._jobs._patience = executor._health._patience = 30.0  # a loaded machine is no silent Slurm
+        return executor
+
+    def wait_for_end(self, name: str) -> None:
+        """Wait until Slurm says that the job has ended, which takes it some seconds."""
+        super().wait_for_end(name)
+        eventually(lambda: self.executor.poll({"asked": self.uid(name)})["asked"].state == "ended", 60)
+
+    def jobs(self, name: str, form: str = "%A") -> list[str]:
+        """What Slurm knows of the attempt's jobs, a line each: their numbers, or another format of squeue."""
+        return self.cluster.call("squeue", "-h", "-t", "all", "-o", form, f"--name={self.uid(name)}").splitlines()
+
+    def close(self) -> None:
+        names = ",".join(folder.name for folder in self.attempts.iterdir())
+        if names:
+            self.cluster.call("scancel", f"--name={names}", check=False)
+        super().close()
 
 
 def is_alive(pid: int) -> bool:
@@ -109,13 +168,19 @@ def is_alive(pid: int) -> bool:
 
 
 @pytest.fixture
-def local_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBench]:
+def program(tmp_path: Path) -> Path:
+    """A folder with the stub as its package `runner`."""
+    package = tmp_path / "program" / "runner"
+    package.mkdir(parents=True)
+    (package / "__main__.py").write_text(STUB_RUNNER)
+    return package.parent
+
+
+@pytest.fixture
+def local_bench(tmp_path: Path, program: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalBench]:
     """The local executor with the stub for a runner."""
-    program = tmp_path / "program" / "runner"
-    program.mkdir(parents=True)
-    (program / "__main__.py").write_text(STUB_RUNNER)
-    monkeypatch.setattr(local, "RUNNER_ROOT", tmp_path / "program")
-    monkeypatch.setattr(local, "_children", [])
+    monkeypatch.setattr(folders, "RUNNER_ROOT", program)
+    monkeypatch.setattr(folders, "_children", [])
     bench = LocalBench(tmp_path)
     try:
         yield bench
@@ -123,7 +188,25 @@ def local_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loc
         bench.close()
 
 
-@pytest.fixture(params=["local"])
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One cluster of three nodes with two GPUs each, for all tests that kill none of its daemons."""
+    folder = tmp_path_factory.getbasetemp().parent / "slurm"
+    with shared(Cluster(folder, settings={"SLURM_CPUS": "16", "SLURM_NODE_TIMEOUT": "120"})) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def slurm_bench(tmp_path: Path, program: Path, slurm: Cluster) -> Iterator[SlurmBench]:
+    """The Slurm executor with the stub for a runner."""
+    bench = SlurmBench(tmp_path, slurm)
+    try:
+        yield bench
+    finally:
+        bench.close()
+
+
+@pytest.fixture(params=["local", "slurm"])
 def bench(request: pytest.FixtureRequest) -> Any:
     """Each executor in turn."""
     return request.getfixturevalue(f"{request.param}_bench")

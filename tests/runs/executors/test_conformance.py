@@ -7,7 +7,7 @@ import pytest
 
 from runs.executors.base import Executor, SubmitRefused
 
-TEN = [f"att_{number}" for number in range(10)]
+TEN = [f"att_{number}_" for number in range(10)]
 
 
 def submit(bench, name="att_one", **values):
@@ -21,7 +21,7 @@ def state(bench, handle):
 
 
 def test_it_has_all_parts_of_the_contract(bench):
-    for name in ("capacity", "submit", "poll", "cancel", "problems"):
+    for name in ("capacity", "submit", "poll", "cancel", "problems", "choices", "recover"):
         assert getattr(bench.executor, name).__doc__
         assert hasattr(Executor, name)
     assert bench.executor.name
@@ -82,9 +82,10 @@ def test_a_name_that_is_no_uid_is_refused(bench, name):
 
 
 def test_ten_handles_are_polled_in_one_call(bench):
-    handles = {f"asked {name}": submit(bench, name) for name in TEN}
-    for name in TEN[:5]:
-        bench.kill(name)
+    handles = {f"asked {name}": bench.executor.submit(bench.request(name)) for name in TEN}
+    for name in TEN:
+        bench.wait_for_runner(name)
+    bench.kill(*TEN[:5])
 
     states = bench.executor.poll(handles)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runs.executors import local
+from runs.executors import folders
 from runs.executors.base import ExecutorError, MissingExecutor, SubmitRequest
 from runs.executors.local import LocalExecutor, count_gpus
 from tests.runs.executors.conftest import eventually, is_alive
@@ -71,7 +71,7 @@ def test_an_ended_runner_does_not_stay_as_a_zombie(bench, handle):
     pid = bench.wait_for_runner(handle)
     os.kill(pid, signal.SIGUSR1)
 
-    eventually(lambda: local.reap_children() or not os.path.exists(f"/proc/{pid}"))
+    eventually(lambda: folders.reap_children() or not os.path.exists(f"/proc/{pid}"))
 
 
 def test_a_zombie_has_ended(bench, handle):
@@ -151,7 +151,7 @@ def test_no_recovery_is_started_beside_a_living_runner(bench, handle):
     bench.executor.recover(handle)
     bench.executor.recover(handle)
 
-    assert len(local._children) == 1
+    assert len(folders._children) == 1
 
 
 def test_no_recovery_is_started_for_an_attempt_without_an_order(bench):
@@ -160,7 +160,7 @@ def test_no_recovery_is_started_for_an_attempt_without_an_order(bench):
     bench.executor.recover("att_one")
     bench.executor.recover("att_unknown")
 
-    assert local._children == []
+    assert folders._children == []
 
 
 def test_a_recovery_that_failed_is_not_started_again_at_once(bench, handle):
@@ -174,7 +174,7 @@ def test_a_recovery_that_failed_is_not_started_again_at_once(bench, handle):
     assert state(bench).state == "ended"
 
 
-@pytest.mark.parametrize("age", [local.RECOVER_AGAIN_SECONDS + 1, -3600])
+@pytest.mark.parametrize("age", [folders.RECOVER_AGAIN_SECONDS + 1, -3600])
 def test_a_recovery_is_started_again_after_a_while_and_after_a_clock_set_back(bench, handle, age):
     bench.kill(handle)
     bench.executor.recover(handle)
@@ -248,7 +248,7 @@ def test_a_missing_folder_is_a_problem(tmp_path):
 
 
 def test_a_nearly_full_disk_is_a_problem(tmp_path, monkeypatch):
-    monkeypatch.setattr(local, "MIN_FREE_BYTES", 2**80)
+    monkeypatch.setattr(folders, "MIN_FREE_BYTES", 2**80)
     assert "are free on the disk" in LocalExecutor(attempts=tmp_path, slots=1, gpus=0).problems()[0]
 
 

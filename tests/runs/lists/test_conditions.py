@@ -24,6 +24,9 @@ RATE = Place("hyperparameters", "learning_rate")
         ("hyperparameters.packing = TRUE", Condition(Place("hyperparameters", "packing"), "=", "true")),
         ("hyperparameters.optimizer != 'adam''w'", Condition(Place("hyperparameters", "optimizer"), "!=", "adam'w")),
         ('hyperparameters.note = ""', Condition(Place("hyperparameters", "note"), "=", "")),
+        ("params.model/name = 'llama'", Condition(Place("params", "model/name"), "=", "llama")),
+        ('params."a b" >= 2', Condition(Place("params", "a b"), ">=", 2.0)),
+        ("tags.mlflow.source.name != 'a.py'", Condition(Place("tags", "mlflow.source.name"), "!=", "a.py")),
         ("metrics.and = 1", Condition(Place("metrics", "and"), "=", 1.0)),
     ],
 )
@@ -45,7 +48,10 @@ def test_conditions_are_joined_by_and_and_by_repeating():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("loss < 1", "At character 1: expected metrics., hyperparameters. or model_parameters., found “loss < 1”."),
+        (
+            "loss < 1",
+            "At character 1: expected metrics., hyperparameters., model_parameters., params. or tags., found “loss",
+        ),
         ("metrics. < 1", "At character 9: expected a name"),
         ("metrics.loss", "At character 13: expected one of = != < <= > >=, found the end."),
         ("metrics.loss == 1", "At character 15: expected a number, true, false or a text in quotes, found “= 1”."),
@@ -57,6 +63,9 @@ def test_conditions_are_joined_by_and_and_by_repeating():
         ("metrics.loss < 1_000", "At character 16: expected a number"),
         ("metrics.loss < ١", "At character 16: expected a number"),
         ("hyperparameters.optimizer < 'adam'", "At character 29: expected a number"),
+        ("tags.team < 'a'", "Tags are texts: compare tags.team by = or !=."),
+        ("tags.version = 3", "At character 16: expected a text in quotes, found “3”."),
+        ("tag.team = 'a'", "At character 1: expected metrics."),
         ("hyperparameters.optimizer = 'adam", "At character 29: expected a number, true, false or a text"),
         ('metrics."loss < 1', "At character 9: expected a name"),
         (

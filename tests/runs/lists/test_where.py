@@ -1,8 +1,13 @@
 """Lists of runs by conditions and by filters, in each way that a list may be answered."""
 
 import pytest
+from django.db import connection
 
 from artifacts.models import ArtifactTag
+from runs.comparing import fulfilling
+from runs.conditions import Condition, Place
+from runs.tracking.external import create_external_run
+from runs.tracking.writing import log_batch
 from tests.factories import new_artifact, new_project, new_run
 from tests.runs.lists.reading import get, names, set_metric
 
@@ -58,6 +63,60 @@ def test_texts_flags_and_nested_parameters_can_be_asked_for(as_viewer, way, proj
     new_run(project, name="neither")
 
     assert names(get(as_viewer, where=where)) == expected
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("params.lr = 1e-4", "one"),
+        ("params.lr > 1e-4", "two"),
+        ("params.lr != 1e-4", "two"),
+        ("params.optim = 'adamw'", "one"),
+        ("params.optim != 'adamw'", "two"),
+        ("params.lr = '0.0001'", ""),
+        ("hyperparameters.lr = 1e-4", ""),
+        ("tags.team = 'nlp'", "two one"),
+        ("tags.team != 'nlp'", "three"),
+        ("tags.team = 'nlp' and params.lr < 1", "one"),
+        ("tags.none = ''", ""),
+        ("tags.none != 'x'", ""),
+        (f"tags.long = '{'x' * 250}'", ""),
+        ("tags.lr = 'a' and metrics.loss > 0", ""),
+    ],
+)
+def test_what_a_client_logged_can_be_asked_for(as_viewer, way, project, where, expected):
+    logged = {"one": ({"lr": "1e-4", "optim": "adamw"}, "nlp"), "two": ({"lr": "2", "optim": "sgd"}, "nlp")}
+    for name, (parameters, team) in {**logged, "three": ({}, "vision"), "four": ({}, "")}.items():
+        run = new_run(project, name=name)
+        tags = {"team": team, "long": "x" * 251} if team else {}
+        log_batch(run=run, points={}, parameters=parameters, tags=tags)
+
+    page = get(as_viewer, where=where)
+
+    assert (names(page), page["total"]) == (expected, len(expected.split()))
+
+
+@pytest.mark.parametrize("length", [1, 99, 100, 101, 250])
+def test_tags_are_told_apart_by_all_of_their_value(project, length):
+    value = "é" * length
+    tags = {"same": value, "longer": f"{value}é", "shorter": value[1:], "other": f"{value[1:]}x"}
+    log_batch(run=new_run(project), points={}, parameters={}, tags=tags)
+    found = [name for name in tags if fulfilling(Condition(Place("tags", name), "=", value))]
+    assert found == ["same"]
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL reads small tables without an index")
+@pytest.mark.parametrize("value", ["nlp", "n" * 200])
+def test_tags_are_found_through_the_index_of_their_values(value):
+    rows = fulfilling(Condition(Place("tags", "team"), "=", value))
+    assert "INDEX run_tag_value (key=? AND <expr>=?)" in rows.explain()
+
+
+@pytest.mark.parametrize("where", ["params.lr > 0", "tags.team = 'nlp'"])
+def test_what_a_client_logged_is_nothing_to_strangers(as_stranger, way, project, where):
+    log_batch(run=new_run(project), points={}, parameters={"lr": "1"}, tags={"team": "nlp"})
+
+    assert get(as_stranger, where=where)["total"] == 0
 
 
 def test_repeated_conditions_must_all_hold(as_viewer, way, nine):
@@ -123,3 +182,14 @@ def test_runs_are_found_by_a_tag_on_a_checkpoint(as_viewer, project, nine):
 
     assert names(get(as_viewer, checkpoint_tag="release")) == "released"
     assert names(get(as_viewer, checkpoint_tag="candidate")) == ""
+
+
+def test_runs_are_found_by_the_run_that_they_are_nested_in(as_viewer, project, admin, nine):
+    parent = create_external_run(project=project, by=admin, actor="ada", name="parent")
+    tags = {"mlflow.parentRunId": parent.uid}
+    for name in ("first", "second"):
+        create_external_run(project=project, by=admin, actor="ada", name=name, tags=tags)
+
+    assert names(get(as_viewer, parent=parent.uid)) == "second first"
+    assert names(get(as_viewer, parent="run_nosuch")) == ""
+    assert as_viewer.get("/runs", {"parent": "x" * 65}).status_code == 400

@@ -3,7 +3,8 @@
 import orjson
 import pytest
 
-from runs.attempts import finish_attempt, open_attempt
+from runs.attempts import finish_attempt, open_attempt, tracking_token
+from runs.models import Attempt, Run
 from tests.factories import (
     Caller,
     at_once,
@@ -108,6 +109,34 @@ def test_big_numbers_reach_the_trainer(project):
     told = runner_of(attempt).call("POST", "/node/claim", claim_body()).json()
 
     assert told["config"]["hyperparameters"]["clip"] == 1e25
+
+
+@pytest.mark.parametrize(("reserves", "nodes"), [(True, 2), (False, 1)])
+def test_a_claim_tells_on_how_many_nodes_the_trainer_starts(claim, attempt, reserves, nodes):
+    recipe = {**attempt.run.recipe_snapshot, "reserves_compute": reserves}
+    Run.objects.filter(pk=attempt.run_id).update(compute={"node_count": 2}, recipe_snapshot=recipe)
+
+    assert claim().json()["nodes"] == nodes
+
+
+def test_a_claim_tells_what_an_mlflow_client_needs(claim, attempt):
+    told = claim().json()
+
+    assert told["tracking"] == {
+        "run": attempt.run.uid,
+        "experiment": attempt.run.project.uid,
+        "token": tracking_token(attempt.uid),
+    }
+    assert tracking_token(attempt.uid) not in str({**told, "tracking": {}})
+
+
+def test_an_attempt_of_before_there_were_tracking_tokens_gets_none(claim, attempt):
+    Attempt.objects.update(tracking_digest=None)
+
+    answer = claim()
+
+    assert answer.status_code == 200
+    assert "tracking" not in answer.json()
 
 
 @pytest.mark.parametrize(

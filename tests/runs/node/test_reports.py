@@ -50,6 +50,18 @@ def test_a_heartbeat_is_recorded(send, attempt):
     assert fresh(attempt.run).progress == 0.25
 
 
+def test_the_exit_report_says_how_far_a_trainer_came_that_did_not_finish(send, attempt):
+    send("heartbeat", heartbeat_body(progress=0.25))
+    send("exit", exit_body(exit_code=1, progress=0.5))
+    assert fresh(attempt.run).progress == 0.5
+
+
+def test_an_exit_report_without_progress_leaves_it(send, attempt):
+    send("heartbeat", heartbeat_body(progress=0.25))
+    send("exit", exit_body(exit_code=1))
+    assert fresh(attempt.run).progress == 0.25
+
+
 def test_a_heartbeat_without_progress_leaves_it(send, attempt):
     send("heartbeat", heartbeat_body(progress=0.25))
     send("heartbeat", heartbeat_body(progress=None))
@@ -194,6 +206,7 @@ def test_the_old_attempt_cannot_end_the_new_one(project):
         ("exit", exit_body(signal=-1)),
         ("exit", exit_body(was_stopped=1)),
         ("exit", exit_body(runner_died=None)),
+        ("exit", exit_body(progress=2)),
         ("exit", exit_body(problem="boredom")),
         ("exit", exit_body(problem=["resume_damaged"])),
         ("exit", exit_body(message="x" * 1001)),

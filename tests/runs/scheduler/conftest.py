@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRequest
-from runs.scheduler import start, watch
+from runs.scheduler import room, start, watch
 
 
 class Engine:
@@ -18,14 +18,15 @@ class Engine:
 
     name = "local"
 
-    def __init__(self, *, slots: int = 4, gpus: int = 0, nodes: int = 1) -> None:
-        self.total = Capacity(slots=slots, gpus=gpus, nodes=nodes)
+    def __init__(self, *, slots: int = 4, gpus: int = 0, nodes: int = 1, has_queue: bool = False) -> None:
+        self.total = Capacity(slots=slots, gpus=gpus, nodes=nodes, has_queue=has_queue)
         self.requests: list[SubmitRequest] = []
         self.states: dict[str, str] = {}
         self.polls: list[dict[str, str]] = []
         self.cancels: list[tuple[str, bool]] = []
         self.recoveries: list[str] = []
         self.problem = ""
+        self.longest_minutes: int | None = None
         self.failure: Exception | None = None
 
     def capacity(self) -> Capacity:
@@ -45,6 +46,9 @@ class Engine:
         self.cancels.append((handle, hard))
         self._fail()
 
+    def max_time_limit_minutes(self, recipe: str) -> int | None:
+        return self.longest_minutes
+
     def problems(self) -> list[str]:
         return [self.problem] if self.problem else []
 
@@ -62,9 +66,12 @@ class Engine:
 def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The configured executors by name; a test may add and remove some."""
     configured: dict[str, Any] = {"local": Engine()}
+    monkeypatch.setattr(room, "executors", lambda: configured)
     monkeypatch.setattr(start, "executors", lambda: configured)
     monkeypatch.setattr(watch, "executors", lambda: configured)
     monkeypatch.setattr(start, "_asked_at", {})
+    monkeypatch.setattr(watch, "_signalled_at", {})
+    monkeypatch.setattr(start, "START_SECONDS", 60)  # a loaded machine starts no fewer runs
     return configured
 
 

@@ -1,17 +1,20 @@
 """Starting: order, room, and the reason that every waiting run shows."""
 
+from threading import Event
+
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from runs.attempts import attempt_token, token_digest
-from runs.executors.base import Capacity, ExecutorError, SubmitRefused
+from runs.executors.base import Capacity, ClosedExecutor, ExecutorError, MissingExecutor, SubmitRefused
 from runs.lifecycle import Reason, Status
 from runs.models import Run
 from runs.scheduler import start
-from runs.scheduler.room import Room
+from runs.scheduler.room import Room, Space
 from runs.scheduler.start import BEHIND_OTHERS, start_waiting_runs
-from tests.runs.builders import ended, kinds, new_live_run, new_run
+from runs.waiting import remedy_of
+from tests.runs.builders import at_once, ended, kinds, new_live_run, new_run
 from tests.runs.scheduler.conftest import BROKEN, seconds
 
 pytestmark = pytest.mark.django_db
@@ -79,10 +82,40 @@ def test_a_run_cancelled_while_the_scheduler_looked_at_it_is_not_started(engine,
     old = new_run()
     Run.objects.filter(pk=old.pk).update(status=Status.STARTING)
 
-    assert start.start_run(run=old, room=Room(engine, [])) is False
+    assert start.start_run(run=old, space=Space({"local": Room(engine, [])}), digests={}) is False
 
     assert engine.requests == []
     assert not old.attempts.exists()
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite locks no rows")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("problem", ["", "Nothing starts here now."])
+def test_a_run_that_somebody_has_locked_does_not_keep_the_others_from_starting(engine, now, problem):
+    locked, other = new_run(age_seconds=20), new_run(age_seconds=10)
+    engine.problem = problem
+    is_locked, is_over = Event(), Event()
+
+    def hold():
+        with transaction.atomic():
+            Run.objects.select_for_update().get(pk=locked.pk)
+            is_locked.set()
+            is_over.wait(60)
+
+    def look():
+        is_locked.wait(60)
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = 100")
+            return start_waiting_runs(now)
+        finally:
+            is_over.set()
+
+    assert at_once(hold, look)[1] == (0 if problem else 1)
+    assert ended(other)[0] == (Status.QUEUED if problem else Status.STARTING)
+    engine.problem = ""
+    start_waiting_runs(now)
+    assert ended(locked)[0] == Status.STARTING
 
 
 def test_a_refused_run_fails_with_the_engines_words(engine, now):
@@ -184,6 +217,7 @@ def test_a_recipe_that_reserves_nothing_starts_without_the_gpus_it_names(engine,
         (Capacity(slots=4, gpus=0), {"nodes": 2, "gpus": 8}, "Needs 2 × 8 GPUs, this executor has 0."),
         (Capacity(slots=4, gpus=8), {"nodes": 2, "gpus": 8}, "Needs 2 × 8 GPUs, this executor has 8."),
         (Capacity(slots=4, gpus=8), {"nodes": 2, "gpus": 4}, "Needs 2 nodes, this executor has 1."),
+        (Capacity(slots=4, gpus=8), {"nodes": 2}, "Needs 2 nodes, this executor has 1."),
         (Capacity(slots=4, gpus=8), {"gpus": 8}, "Needs 1 × 8 GPUs, 6 of 8 are free."),
         (Capacity(slots=1, gpus=8), {"gpus": 1}, "Waits for a free slot: 1 of 1 are in use."),
     ],
@@ -234,6 +268,33 @@ def test_a_missing_executor_is_the_reason(engine, now):
 
     assert waiting_reason(run) == "There is no executor slurm any more."
     assert ended(other)[0] == Status.STARTING
+
+
+@pytest.mark.parametrize(
+    "closed",
+    [lambda _, problem: MissingExecutor("local", problem), ClosedExecutor],
+    ids=["from the start", "while the hub runs"],
+)
+def test_what_is_wrong_with_a_declaration_is_for_operators(engines, now, closed):
+    engines["local"].kind = "local"
+    engines["local"] = closed(engines["local"], "/etc/executors.toml: slotz is not known.")
+    run = new_run()
+
+    assert start_waiting_runs(now) == 0
+
+    assert waiting_reason(run) == "The executor local is declared wrongly."
+    assert "operator" in remedy_of(waiting_reason(run))
+
+
+def test_gpus_given_away_under_another_name_of_the_executor_are_not_given_twice(engine, now):
+    engine.total = Capacity(slots=9, gpus=2)
+    new_live_run(executor="before", attempt={"gpu_indexes": [0]})
+    first, second = new_run(gpus=1, age_seconds=9), new_run(gpus=1, age_seconds=8)
+
+    assert start_waiting_runs(now) == 1
+
+    assert first.attempts.get().gpu_indexes == [1]
+    assert waiting_reason(second) == "Needs 1 × 1 GPUs, 0 of 2 are free."
 
 
 def test_small_runs_do_not_overtake_a_large_one_that_waits_for_gpus(engine, now):

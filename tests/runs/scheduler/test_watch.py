@@ -132,6 +132,39 @@ def test_a_cancel_signals_once_and_leaves_the_grace_period(engine, now):
     assert state_of(attempt.run) == Status.CANCELLING
 
 
+def test_a_signal_is_repeated_until_it_reaches_the_engine_and_the_grace_period_counts_from_then_on(engine, now):
+    attempt = new_live_run(Status.CANCELLING)
+    engine.failure = BROKEN
+    watch(now, 0, 1, 6, 7, 100)
+    assert engine.cancels == [(attempt.handle, False)] * 3
+
+    engine.failure = None
+    watch(now, 106, 110, 116, 120)
+    assert engine.cancels == [(attempt.handle, False)] * 4
+    watch(now, 122)
+    assert engine.cancels[4:] == [(attempt.handle, True)]
+
+
+def test_a_signal_is_repeated_as_long_as_no_runner_was_there_to_take_it(engine, now):
+    attempt = new_live_run(Status.CANCELLING, attempt=UNCLAIMED)
+
+    watch(now, 0, 1, 6, 7, 12, 16)
+
+    assert engine.cancels == [*[(attempt.handle, False)] * 3, (attempt.handle, True)]
+
+
+def test_a_kill_that_did_not_reach_the_engine_is_not_told(engine, now):
+    attempt = new_live_run(Status.CANCELLING)
+    watch(now, 0)
+    engine.failure = BROKEN
+    watch(now, 16)
+    assert kinds(attempt.run) == []
+
+    engine.failure = None
+    watch(now, 27)
+    assert kinds(attempt.run) == ["killed"]
+
+
 def test_a_cancel_without_effect_is_pressed_hard_after_the_grace_period_and_again(engine, now):
     attempt = new_live_run(Status.CANCELLING)
 
@@ -176,6 +209,25 @@ def test_a_dead_runner_is_recovered_and_given_time(engine, now):
     assert engine.recoveries == [attempt.handle] * 3
     assert Attempt.objects.get(pk=attempt.pk).runner_gone_at == now
     assert state_of(attempt.run) == Status.RUNNING
+
+
+@pytest.mark.parametrize(
+    ("heard_at", "looked_at", "status"),
+    [
+        (2990, 3000, Status.RUNNING),
+        (2960, 3000, Status.FAILED),
+        (3990, 4000, Status.FAILED),
+    ],
+)
+def test_a_recovery_that_is_heard_of_may_upload_for_an_hour(engine, now, heard_at, looked_at, status):
+    attempt = new_live_run()
+    engine.states[attempt.handle] = "ended"
+    watch(now, 0)
+    Attempt.objects.filter(pk=attempt.pk).update(phase="finishing", heartbeat_at=now + seconds(heard_at))
+
+    watch(now, looked_at)
+
+    assert state_of(attempt.run) == status
 
 
 def test_a_run_whose_recovery_brings_nothing_ends_within_a_minute(engine, now):

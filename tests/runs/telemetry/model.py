@@ -81,14 +81,14 @@ class LogModel:
         self.attempt = new_attempt(self.run, number=self.attempt.number + 1)
         self.sequence = 0
 
-    def matching(self, *, start_us, end_us, levels, stream, attempt, contains):
+    def matching(self, *, start_us, end_us, levels, streams, attempt, contains):
         return [
             line
             for line in self.lines
             if (start_us is None or line.time_us >= start_us)
             and (end_us is None or line.time_us < end_us)
             and (levels is None or line.level in levels)
-            and (stream is None or line.stream == stream)
+            and (streams is None or line.stream in streams)
             and (attempt is None or line.attempt == attempt)
             and (not contains or contains.lower() in line.message.lower())
         ]

@@ -5,12 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, nullcontext
 
 import pytest
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 from runs.models import MetricBatch, TelemetryCounter
-from runs.telemetry.append import append_metrics
+from runs.telemetry.append import append_metrics, store_points
 from runs.telemetry.fold import fold_run
 from runs.telemetry.log_pages import follow
+from runs.telemetry.packing import pack_batch
+from runs.telemetry.points import Points
 from runs.telemetry.series import read_series
 from tests.runs.telemetry.builders import append_lines, columns, line, new_attempt
 from tests.runs.telemetry.model import small_chunks
@@ -78,6 +80,19 @@ def sender_of_points(attempt):
     return send
 
 
+def client_of_points(run_id):
+    """Sends what `sender_of_points` does, as clients do that may repeat it."""
+
+    def send():
+        for number in range(1, BATCHES + 1):
+            points = {"loss": Points.checked(columns((2 * number, number, 1.0), (2 * number + 1, number, 1.0)))}
+            payload = pack_batch(points)
+            with transaction.atomic():
+                store_points(run_id=run_id, attempt_number=1, payload=payload, count=2, may_repeat=True)
+
+    return send
+
+
 def folder(run_id):
     def fold():
         return sum(fold_run(run_id=run_id) for _ in range(BATCHES))
@@ -126,6 +141,20 @@ def test_points_sent_while_two_fold_are_neither_lost_nor_doubled():
     assert series.step == list(range(2, 2 * BATCHES + 2))
     assert (counter.metric_points, counter.inbox_points, counter.inbox_batches) == (2 * BATCHES, 0, 0)
     assert not MetricBatch.objects.filter(run=attempt.run).exists()
+
+
+def test_points_that_a_client_sends_twice_while_two_fold_are_stored_once():
+    attempt = new_attempt()
+
+    with small_chunks():
+        client = client_of_points(attempt.run_id)
+        together(client, client, folder(attempt.run_id), folder(attempt.run_id))
+        fold_run(run_id=attempt.run_id, everything=True)
+
+    counter = TelemetryCounter.objects.get(run=attempt.run)
+    series = read_series(run_id=attempt.run_id, keys=["loss"])["loss"]
+    assert series.step == list(range(2, 2 * BATCHES + 2))
+    assert (counter.metric_points, counter.newest_points, counter.inbox_points) == (2 * BATCHES, 2 * BATCHES, 0)
 
 
 def test_reader_sees_every_point_stored_before_it_began():

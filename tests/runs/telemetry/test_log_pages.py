@@ -28,12 +28,12 @@ filters = st.fixed_dictionaries(
         "start_us": st.none() | st.integers(-5, 40),
         "end_us": st.none() | st.integers(-5, 40),
         "levels": st.none() | st.sets(st.sampled_from(["DEBUG", "INFO", "ERROR"])),
-        "stream": st.none() | st.sampled_from(["stdout", "stderr"]),
+        "streams": st.none() | st.lists(st.sampled_from(["stdout", "stderr"]), min_size=1, max_size=2),
         "attempt": st.none() | st.integers(1, 3),
         "contains": st.none() | st.sampled_from(["", "LOSS", "o", "Ünï", "nowhere"]),
     }
 )
-no_filter = dict.fromkeys(["start_us", "end_us", "levels", "stream", "attempt", "contains"])
+no_filter = dict.fromkeys(["start_us", "end_us", "levels", "streams", "attempt", "contains"])
 time_ranges = st.tuples(st.none() | st.integers(-1, 32), st.none() | st.integers(-1, 32)).map(
     lambda ends: {**no_filter, "start_us": ends[0], "end_us": ends[1]}
 )
@@ -155,7 +155,7 @@ def test_page_numbers_below_one_are_a_value_error(db, wrong):
         read_page(**{"run_id": 1, "page": 1, "page_size": 10, **wrong})
 
 
-@pytest.mark.parametrize("wrong", [{"levels": ["LOUD"]}, {"stream": "stdin"}], ids=str)
+@pytest.mark.parametrize("wrong", [{"levels": ["LOUD"]}, {"streams": ["stdin"]}], ids=str)
 def test_unknown_levels_and_streams_are_a_value_error(wrong):
     with pytest.raises(ValueError, match="is none of"):
         LineFilter.of(**wrong)
@@ -167,8 +167,8 @@ def test_unknown_levels_and_streams_are_a_value_error(wrong):
         ({}, 3),
         ({"start_us": 200, "end_us": 300}, 6),
         ({"start_us": 200}, 5),
-        ({"levels": ["INFO"]}, 9),
-        ({"levels": ["ERROR"], "stream": "stdout", "attempt": 1}, 9),
+        ({"levels": ["INFO"]}, 6),
+        ({"levels": ["ERROR"], "streams": ["stdout"], "attempt": 1}, 6),
     ],
     ids=str,
 )

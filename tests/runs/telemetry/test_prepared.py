@@ -5,7 +5,7 @@ from django.db import connection
 from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 
-from runs.models import LogChunk, TelemetryCounter
+from runs.models import LogChunk, Run, TelemetryCounter
 from runs.telemetry.prepared import PreparedInsert, PreparedRowUpdate, PreparedSelect, PreparedUpdate
 from tests.runs.telemetry.builders import new_run
 
@@ -113,3 +113,18 @@ def test_a_row_update_writes_the_fields_of_the_row_that_its_keys_name():
 
     stored = TelemetryCounter.objects.order_by("pk").values_list("pk", "log_lines", "log_tally", "log_bytes")
     assert list(stored) == [(one.pk, 5, [[1, 0, 1, 5]], 0), (other.pk, 0, [], 0)]
+
+
+def test_a_select_takes_texts_beside_integers_and_constants():
+    select = PreparedSelect(
+        "uid",
+        "least",
+        texts=["uid"],
+        build=lambda uid, least: Run.objects.filter(uid=uid, pk__gte=least, name="a run").values_list("pk"),
+    )
+    run, _ = new_run(), new_run()
+    Run.objects.update(name="a run")
+
+    found = [select.first(uid=uid, least=least) for uid, least in ((run.uid, run.pk), (run.uid, run.pk + 1), ("", 0))]
+
+    assert found == [(run.pk,), None, None]

@@ -12,12 +12,14 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 from django.db import Error as DatabaseError
-from django.db import connection
 
 from projects.models import Project
+from trainhub.moving.move import lift_time_limits
 from trainhub.operators import first_operator, new_operator_token, sign_in_link
 from trainhub.quickstart import create_quickstart
+from trainhub.schema_state import refuse_unknown_schema
 
 MIN_FREE_BYTES = 500 * 1024 * 1024
 
@@ -101,10 +103,9 @@ def check_disk() -> None:
 
 def prepare_database() -> None:
     """Apply migrations."""
+    refuse_unknown_schema()
     try:
-        if connection.vendor == "postgresql":
-            with connection.cursor() as cursor:
-                cursor.execute("SET statement_timeout = 0")  # a migration of a large table takes what it takes
+        lift_time_limits(DEFAULT_DB_ALIAS)  # a migration of a large table takes what it takes
         call_command("migrate", verbosity=0, interactive=False)
     except DatabaseError as error:
         raise CommandError(f"The database cannot be used: {error}") from None

@@ -1,0 +1,1 @@
+"""What tracking clients put: files one by one, grouped to artifacts; checkpoints among them; and logged models."""

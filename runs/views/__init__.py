@@ -1,0 +1,1 @@
+"""Pages of runs, one module for each kind."""

@@ -1,0 +1,1 @@
+"""Tests of the recipe script and of the programs that docs/recipes.md shows."""
