@@ -157,7 +157,7 @@ def test_everything_works_without_scripts(browser: Browser, signed_in: Watched, 
     page = Watched(context.new_page(), signed_in.hub).open(place)
     page.get_by_label("Name", exact=True).fill("plain")
     page.get_by_role("radio", name="Tiny GPT").check()
-    page.get_by_role("button", name="Choose").click()
+    page.get_by_role("button", name="Choose", exact=True).click()
     expect(page.get_by_label("Name", exact=True)).to_have_value("plain", timeout=SLOW)
     page.get_by_label("Layers").fill("2")
     page.get_by_role("button", name="Check").click()
