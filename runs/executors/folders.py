@@ -18,6 +18,7 @@ RUNNER_ROOT = Path(__file__).resolve().parents[2]
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.01
 MIN_FREE_BYTES = 256 * 1024 * 1024  # below this an attempt would soon fail on a full disk
 NEARLY_FULL = f"Less than {MIN_FREE_BYTES // 2**20} MiB are free on the disk of the attempts folder."
+CLAIM_SECONDS = 3600.0  # how long a runner asks a hub that is away whether it may start
 RECOVER_AGAIN_SECONDS = 5.0  # a recovery that ended without success is not started again sooner
 # What a runner may know of the hub's environment; everything else (secrets, database) stays here.
 PASSED_ON = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "NVIDIA_VISIBLE_DEVICES")
@@ -41,14 +42,15 @@ def is_nearly_full(folder: Path) -> bool:
     return shutil.disk_usage(folder).free < MIN_FREE_BYTES
 
 
-def write_job(folder: Path, request: SubmitRequest, *, claim_seconds: float | None = None) -> None:
-    """Write what the runner reads first, with the attempt's token. Raises: OSError.
-
-    `claim_seconds`: how long the runner asks a hub that does not answer whether it may start; None for its usual time.
-    """
-    job: dict[str, Any] = {"protocol": 1, "attempt": request.name, "hub_url": request.hub_url, "token": request.token}
-    if claim_seconds is not None:
-        job["claim_seconds"] = claim_seconds
+def write_job(folder: Path, request: SubmitRequest) -> None:
+    """Write what the runner reads first, with the attempt's token. Raises: OSError."""
+    job = {
+        "protocol": 1,
+        "attempt": request.name,
+        "hub_url": request.hub_url,
+        "token": request.token,
+        "claim_seconds": CLAIM_SECONDS,
+    }
     write_private(folder / "job.json", json.dumps(job))
 
 

@@ -26,7 +26,6 @@ HEALTH_SECONDS = 15.0  # between two looks at the nodes
 NAMED_AT_ONCE = 2000  # names in one argument, of which the kernel takes 128 KiB
 ACCOUNTING_DAYS = 30  # how far back accounting is searched for a job that the controller forgot
 SUBMIT_TRIES, SUBMIT_PAUSE_SECONDS = 50, 0.1
-CLAIM_SECONDS = 3600.0  # jobs start whenever Slurm likes, also while the hub is away
 
 
 @dataclass(frozen=True)
@@ -125,7 +124,7 @@ class SlurmExecutor:
         return name if (folder / "runner.json").exists() else None
 
     def _submit(self, folder: Path, request: SubmitRequest, script: str) -> str:
-        folders.write_job(folder, request, claim_seconds=CLAIM_SECONDS)
+        folders.write_job(folder, request)
         folders.write_private(folder / "job.sh", script)
         answer = self._commands.call("sbatch", "--parsable", str(folder / "job.sh"), folder=folder)
         number = answer.strip().partition(";")[0]  # the cluster's name may follow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -12,11 +12,13 @@ from django.utils import timezone
 
 from runs.attempts import REASONS_OF_ENDINGS, end_attempt_without_report, is_silent, note_once
 from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor, SubmitRefused
+from runs.executors.folders import CLAIM_SECONDS
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt
 from runs.querysets import WIDE_COLUMNS
 from runs.registry import executors
 from runs.scheduler.recovery import recover_attempt
+from trainhub import reachability
 
 logger = logging.getLogger(__name__)
 # A runner that died is given this long for the delivery of what it left behind, before the run ends without it; while
@@ -29,7 +31,9 @@ SIGNAL_AGAIN_AFTER = timedelta(seconds=5)  # a soft cancel that did not reach th
 NOT_WATCHED = tuple(f"run__{name}" for name in WIDE_COLUMNS if name != "compute")
 ENGINE_FIELDS = ("engine_state", "engine_reason", "engine_ending", "engine_started_at", "engine_ends_at", "nodes")
 _signalled_at: dict[int, datetime] = {}  # when the soft cancel of an attempt was last tried
+WEB_TIMEOUT_SECONDS = 2.0
 _up_since = timezone.now()  # since when this scheduler has been there
+_web_was_away_at = datetime.min.replace(tzinfo=UTC)  # when the web server last failed to answer this scheduler
 
 
 def watch_live_attempts(now: datetime) -> None:
@@ -208,9 +212,25 @@ def _expect_claim(executor: Executor, attempt: Attempt, state: JobState, now: da
         since = None
         if not attempt.engine_state:
             _expect_heartbeat(attempt, now)
-    if since and now > since + timedelta(seconds=settings.START_LIMIT_SECONDS):
+    if since and _is_start_late(attempt, since, now):
         _cancel(executor, attempt, hard=True)
         end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT)
+
+
+def _is_start_late(attempt: Attempt, since: datetime, now: datetime) -> bool:
+    """Tell whether a runner that could start at `since` should have reported by now.
+
+    It can report to a web server alone, so that one is asked before anybody is given up. Where it is away, the time
+    begins again, for as long as runners ask.
+    """
+    global _web_was_away_at  # noqa: PLW0603 - as `_up_since`, of this process
+    if now <= max(since, _web_was_away_at) + timedelta(seconds=settings.START_LIMIT_SECONDS):
+        return False
+    is_asking = attempt.run.status != Status.CANCELLING and now <= since + timedelta(seconds=CLAIM_SECONDS)
+    if is_asking and not reachability.answers(settings.NODE_URL, timeout=WEB_TIMEOUT_SECONDS):
+        logger.warning("%s does not answer: attempts that nobody reported yet are given more time", settings.NODE_URL)
+        _web_was_away_at = now
+    return _web_was_away_at != now
 
 
 def _expect_heartbeat(attempt: Attempt, now: datetime) -> None:

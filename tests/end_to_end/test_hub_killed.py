@@ -124,6 +124,22 @@ executors()["local"].submit(_request(Attempt.objects.get(), executors()["local"]
 """
 
 
+def test_a_run_that_starts_while_web_is_away_is_given_its_time_when_web_is_back(idle_hub: Hub) -> None:
+    idle_hub.environment["TRAINHUB_START_LIMIT"] = "2"
+    idle_hub.start()
+    idle_hub.kill_scheduler()
+    path = idle_hub.new_run(idle_hub.new_project(), model_parameters=parameters(20))
+    idle_hub.kill_web()
+
+    idle_hub.start_scheduler()
+    log = idle_hub.data / "scheduler.log"
+    eventually(lambda: log.read_text().count("given more time") >= 2, "that the limit has passed twice")
+    idle_hub.start_web()
+
+    assert idle_hub.wait_for_status(path, "completed", "failed")["status"] == "completed"
+    assert len(idle_hub.call("GET", f"{path}/attempts").body) == 1
+
+
 def test_a_silent_node_is_shown_and_forgiven(idle_hub: Hub) -> None:
     idle_hub.environment["TRAINHUB_UNREACHABLE_AFTER"] = "2"
     given = parameters(400)

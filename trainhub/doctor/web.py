@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import http.client
 import ssl
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from django.conf import settings
 
+from trainhub import reachability
 from trainhub.doctor.findings import Finding, problem, well
 
 TIMEOUT_SECONDS = 5.0
@@ -27,26 +26,15 @@ def runners() -> Iterator[Finding]:
 def _ask(about: str, url: str, variable: str) -> Finding:
     remedy = f"Start the web server, or correct {variable} or the proxy."
     try:
-        status, server_says = _get(url)
+        answer = reachability.ask(url, timeout=TIMEOUT_SECONDS)
     except ssl.SSLError as error:
         return problem(
             about, f"{url}: {error.reason or error}", "Renew the certificate, or install its authority here."
         )
-    except (OSError, http.client.HTTPException, ValueError) as error:
+    except reachability.ERRORS as error:
         return problem(about, f"{url} cannot be reached: {error}", remedy)
-    if status == 200 and b'"ok"' in server_says:
+    if reachability.is_trainhub(answer):
         return well(about, f"{url} answers")
+    status = answer[0]
     hint = f"Add its host to TRAINHUB_ALLOWED_HOSTS. {remedy}" if status == 400 else remedy
     return problem(about, f"{url}/health/live answers {status}, not as trainhub does.", hint)
-
-
-def _get(url: str) -> tuple[int, bytes]:
-    place = urlsplit(url)
-    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    connection = kind(place.hostname or "", place.port, timeout=TIMEOUT_SECONDS)
-    try:
-        connection.request("GET", f"{place.path}/health/live")
-        answer = connection.getresponse()
-        return answer.status, answer.read(1000)
-    finally:
-        connection.close()

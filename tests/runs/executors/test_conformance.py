@@ -1,5 +1,6 @@
 """What every executor promises, held against each of them."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -90,6 +91,12 @@ def test_ten_handles_are_polled_in_one_call(bench):
     states = bench.executor.poll(handles)
 
     assert [states[f"asked {name}"].state for name in TEN] == ["ended"] * 5 + ["running"] * 5
+
+
+def test_a_runner_may_ask_long_for_a_hub_that_is_away_when_it_starts(bench):
+    submit(bench)
+
+    assert json.loads((bench.request("att_one").folder / "job.json").read_text())["claim_seconds"] == 3600
 
 
 def test_poll_of_nothing_is_nothing(bench):

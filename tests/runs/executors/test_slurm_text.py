@@ -1,6 +1,5 @@
 """Slurm without a cluster: the batch script, the operator's rules, and what is made of Slurm's words."""
 
-import json
 import threading
 import time
 from datetime import UTC, datetime
@@ -360,12 +359,6 @@ def test_a_refusal_is_told_from_an_engine_that_cannot_be_asked(tmp_path, sentenc
     refusing = executor(tmp_path, sbatch=f"echo 'sbatch: error: Batch job submission failed: {sentence}' >&2; exit 1")
     with pytest.raises(error, match=sentence.rpartition("error: ")[2].split("(")[0].strip()):
         refusing.submit(request())
-
-
-def test_a_runner_may_wait_long_for_a_hub_that_is_away_when_its_job_starts(tmp_path):
-    executor(tmp_path, sbatch="echo 7").submit(request())
-
-    assert json.loads((tmp_path / "att_one" / "job.json").read_text())["claim_seconds"] == 3600
 
 
 def test_an_answer_of_sbatch_that_is_no_number_is_an_error(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRequest
 from runs.scheduler import room, start, watch
+from trainhub import reachability
 
 
 class Engine:
@@ -73,6 +74,21 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     monkeypatch.setattr(watch, "_signalled_at", {})
     monkeypatch.setattr(start, "START_SECONDS", 60)  # a loaded machine starts no fewer runs
     return configured
+
+
+class Web:
+    """What a test says of the web server's answers."""
+
+    is_up = True
+
+
+@pytest.fixture(autouse=True)
+def web(monkeypatch: pytest.MonkeyPatch) -> Web:
+    """A web server that answers until a test says otherwise; tests/end_to_end kills a real one."""
+    web = Web()
+    monkeypatch.setattr(reachability, "answers", lambda _url, timeout: web.is_up)
+    monkeypatch.setattr(watch, "_web_was_away_at", datetime.min.replace(tzinfo=UTC))
+    return web
 
 
 @pytest.fixture

@@ -89,6 +89,30 @@ def test_a_start_that_timed_out_is_tried_again_when_restarts_are_left(engine, no
     assert attempt.run.events.get().evidence["ended_by"] == "start_timeout"
 
 
+def test_a_start_is_given_its_time_anew_when_web_was_away(engine, now, web):
+    attempt = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=121)
+    web.is_up = False
+    watch(now, 0, 121, 242)
+    assert state_of(attempt.run) == Status.STARTING
+
+    web.is_up = True
+    watch(now, 243, 361)
+    assert state_of(attempt.run) == Status.STARTING
+    watch(now, 363)
+    assert ended(attempt.run) == (Status.FAILED, Reason.START_TIMEOUT)
+
+
+def test_nobody_waits_for_web_longer_than_runners_ask(engine, now, web):
+    asking = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3500)
+    silent = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3601)
+    web.is_up = False
+
+    watch(now, 0)
+
+    assert state_of(asking.run) == Status.STARTING
+    assert ended(silent.run) == (Status.FAILED, Reason.START_TIMEOUT)
+
+
 # --- Lost -----------------------------------------------------------------------------------------
 @pytest.mark.parametrize("answer", ["unknown word", "failure", "missing executor"])
 def test_silence_of_runner_and_engine_for_ten_minutes_is_a_loss(engine, engines, now, answer):
