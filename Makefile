@@ -44,9 +44,10 @@ programs: ## make the environments of all programs in TRAINHUB_PROGRAMS, from th
 
 # Tests that start processes (hubs, trainers, browsers, engines) wait most of the time, and those with a long one come
 # first; all others compute. Two lanes at once keep the cores busy, and what computes gives way, so that what waits for a
-# process does not wait for the other lane. Each prints what it has to say when it is through.
+# process does not wait for the other lane. Each prints what it has to say when it is through. A file of the former stays in
+# one test process: hubs, long logs and databases are made once for all of its tests.
 PROCESS_TESTS := tests/end_to_end tests/postgres tests/runs/executors tests/recipes tests/browser tests/runner tests/artifacts
-PROCESSES := -n 2 --maxschedchunk 1 --durations 15 --durations-min 5
+PROCESSES := -n 2 --dist loadscope --no-loadscope-reorder --durations 15 --durations-min 5
 DATABASE_TESTS := tests/admin tests/hostile tests/mlflow_api tests/pages tests/projects tests/runs tests/trainhub
 ON_DATABASE := -m "not browser and not trainer"
 SIDE_BY_SIDE := $(MAKE) --no-print-directory --output-sync=target --jobs

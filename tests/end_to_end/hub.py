@@ -203,6 +203,11 @@ class Hub:
             kill(pid)
         return not left
 
+    def live_runs(self) -> set[str]:
+        """Return the paths of all runs that the hub executes and that have not ended."""
+        found = self.call("GET", "/runs?status=queued&status=starting&status=running&page_size=200").body["items"]
+        return {f"/projects/{run['project_id']}/runs/{run['id']}" for run in found if run["executor"]}
+
     def runner_pids(self) -> list[int]:
         """Return the pids of living runners of this hub."""
         return [pid for pid in _pids() if "-m\0runner\0" in _cmdline(pid) and f"{self.data}/" in _cmdline(pid)]

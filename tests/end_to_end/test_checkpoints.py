@@ -36,6 +36,7 @@ def resume(hub: Hub, path: str, checkpoint: str) -> Answer:
     return hub.call("POST", f"{path}/resume?source_artifact_id={checkpoint}", {})
 
 
+@pytest.mark.trainer
 def test_the_loss_of_a_real_training_falls_by_more_than_half_within_a_minute(shared_hub: Hub) -> None:
     path = shared_hub.new_run(shared_hub.new_project(), recipe="tiny-gpt", model_parameters=DEFAULT_SIZE)
     shared_hub.wait_for_step(path, 1)
@@ -61,6 +62,7 @@ def whole_and_cancelled(shared_hub: Hub) -> tuple[str, str, dict[str, Any]]:
     return whole, cancelled, cancel(shared_hub, cancelled)
 
 
+@pytest.mark.trainer
 def test_a_resumed_training_goes_on_at_the_next_step_as_if_it_had_never_stopped(
     shared_hub: Hub, whole_and_cancelled: tuple[str, str, dict[str, Any]]
 ) -> None:

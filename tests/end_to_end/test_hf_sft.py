@@ -10,6 +10,7 @@ import pytest
 from tests.end_to_end.hub import Hub
 from tests.recipes.hf_sft.environment import Inside, need_environment
 
+pytestmark = pytest.mark.trainer
 SMALL = {"base_model": "tiny-llama", "sequence_length": 64, "log_interval": 1, "export": "adapter"}
 SMALL |= {"max_steps": 100_000, "checkpoint_interval": 100_000, "eval_interval": 100_000}
 CONSTANT = {"lr_schedule": "constant", "warmup_steps": 0, "batch_size": 1, "gradient_accumulation": 1}
