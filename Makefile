@@ -12,7 +12,7 @@ PACKAGES := trainhub projects runs artifacts mlflow_api runner recipes docs/exam
 # --- Use ------------------------------------------------------------------------------------------
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 	@echo
 	@echo "Settings: TRAINHUB_PORT (8000), TRAINHUB_DATA (var/); docs/operations.md has all of them."
 

@@ -9,6 +9,7 @@ from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 Viewer = AbstractBaseUser | AnonymousUser
+EDITING = ("editor", "admin")  # values of `projects.models.Role`, which imports this module
 
 if TYPE_CHECKING:
     from projects.models import Project  # noqa: F401 - named in the base class below
@@ -29,6 +30,13 @@ class ProjectQuerySet(QuerySet["Project"]):
         if not user.is_authenticated or not user.is_active:
             return self.none()
         return self.filter(memberships__user=user)
+
+    def editable_by(self, user: Viewer) -> Self:
+        """Keep the projects in which `user` may launch and change runs."""
+        if is_staff(user):
+            return self
+        editable = [key for key, role in (self.roles_of(user) or {}).items() if role in EDITING]
+        return self.visible_to(user).filter(pk__in=editable)
 
     def keys_visible_to(self, user: Viewer) -> tuple[int, ...] | None:
         """Return the keys of the projects that `user` may see, None for all: what long lists are cut by, not a join."""

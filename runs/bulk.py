@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from projects.models import Role
+from projects.models import ProjectStatus, Role
 from runs.archiving import archive_run, restore_run
 from runs.lifecycle import Status
 from runs.models import Run
@@ -93,7 +93,12 @@ def _cancel(run: Run, by: Any) -> str:
 
 
 # --- Archive --------------------------------------------------------------------------------------
+PROJECT_IS_ARCHIVED = "Its project is archived; restore that first."
+
+
 def _foresee_archive(run: Run) -> tuple[bool, str]:
+    if run.project.status == ProjectStatus.ARCHIVED:
+        return False, PROJECT_IS_ARCHIVED
     if run.archived_at is not None:
         return False, "It is archived already."
     if not run.is_terminal:
@@ -107,6 +112,8 @@ def _archive(run: Run, by: Any) -> str:
 
 
 def _foresee_restore(run: Run) -> tuple[bool, str]:
+    if run.project.status == ProjectStatus.ARCHIVED:
+        return False, PROJECT_IS_ARCHIVED
     return (True, "Lists show it again.") if run.archived_at else (False, "It is not archived.")
 
 

@@ -55,7 +55,12 @@ def content_of(run: Run) -> Content:
 
 
 def find_obstacle(run: Run) -> Conflict | None:
-    """Return why `run` cannot be deleted now, None when it can: it has not ended, or something is built on it."""
+    """Return why `run` cannot be deleted now, None when it can.
+
+    Its project is archived, it has not ended, or something is built on it.
+    """
+    if run.project.status == ProjectStatus.ARCHIVED:
+        return Conflict("The project is archived; restore it before deleting runs.", status=run.project.status)
     if not run.is_terminal:
         return IllegalTransition(
             f"The run is {run.status}; only a run that has ended can be deleted.",
@@ -110,8 +115,7 @@ def delete_run(*, run: Run, by: Any) -> RunDeletion:
     with transaction.atomic():
         project = Project.objects.select_for_update().get(pk=run.project_id)
         locked = lock_kept(run.pk)
-        if project.status == ProjectStatus.ARCHIVED:
-            raise Conflict("The project is archived; restore it before deleting runs.", status=project.status)
+        locked.project = project
         obstacle = find_obstacle(locked)
         if obstacle is not None:
             raise obstacle

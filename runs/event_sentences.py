@@ -102,7 +102,7 @@ def _recorded(event: RunEvent) -> Told:
     what = {"tensorboard": "TensorBoard file", "config": "Configuration", "other": "File"}.get(kind, kind.capitalize())
     icon = "checkpoint" if kind == "checkpoint" else "file"
     tone = "good" if kind == "checkpoint" else "plain"
-    return Told(event, icon, tone, f"{what} saved and verified:", event.message, event.evidence.get("artifact", ""))
+    return Told(event, icon, tone, f"{what} saved:", event.message, event.evidence.get("artifact", ""))
 
 
 def _damaged(event: RunEvent) -> Told:

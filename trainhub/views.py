@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -31,6 +32,11 @@ class SignInView(auth_views.LoginView):
 
     template_name = "registration/sign_in.html"
     redirect_authenticated_user = True
+
+    def get_redirect_url(self) -> str:
+        """Return where `next` leads; this page itself is nowhere, as who is signed in would go round in circles."""
+        target = super().get_redirect_url()
+        return "" if urlsplit(target).path == self.request.path else target
 
 
 @access(Access.PUBLIC)
@@ -115,7 +121,8 @@ class HomeView(PageView):
         if overview.running.total or overview.waiting.total or overview.ended.total:
             return {}
         runs = Run.objects.visible_to(self.request.user)
-        project = Project.objects.visible_to(self.request.user).exclude(status=ProjectStatus.ARCHIVED).first()
+        projects = Project.objects.exclude(status=ProjectStatus.ARCHIVED)
+        project = projects.editable_by(self.request.user).first()
         return {"is_idle": True, "project": project, "is_new": not runs.exists()}
 
     def problems(self, overview: Overview) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from runs.listing import RunList
 from runs.models import Run
 from runs.ordering import COLUMNS, NEWEST_FIRST
 from runs.table import read_table
+from runs.views.compare import MAX_COMPARED
 from runs.views.selection import MAX_BACK, MAX_SELECTED
 from trainhub.api.paging import read_page_request
 from trainhub.pages import PageView, Paging
@@ -58,6 +59,7 @@ class TableView(PageView):
             can_edit=can_edit,
             most_columns=MAX_COLUMNS,
             most_selected=MAX_SELECTED,
+            most_compared=MAX_COMPARED,
             back=here if len(here) <= MAX_BACK else self.request.path,
             **context,
         )

@@ -49,6 +49,7 @@ class RunLiveView(RunScopedView):
             "receipt": self.receipt,
             "grace_left": self._grace_left(),
             "lost_after": timedelta(seconds=settings.LOST_AFTER_SECONDS).total_seconds(),
+            **(self.role_context() if self.receipt else {}),
         }
 
     def _grace_left(self) -> float | None:

@@ -46,8 +46,18 @@ export class MetricSource {
   }
 }
 
-function addWindow(query, axis, [from, to]) {
-  const low = Math.floor(from), high = Math.ceil(to);
+const FAR = Number.MAX_SAFE_INTEGER - 1;
+const LIMITS = { step: [-FAR, FAR], relative: [-FAR, FAR], time: [0, Date.UTC(9999, 11, 31)] };
+
+/** The whole steps or ms of a range, as far as the API knows any. */
+export function bounded(axis, [from, to]) {
+  const [first, last] = LIMITS[axis];
+  return [Math.max(Math.floor(from), first), Math.min(Math.ceil(to), last)];
+}
+
+/** Add the parameters that ask for a range of an axis alone. */
+export function addWindow(query, axis, range) {
+  const [low, high] = bounded(axis, range);
   if (axis === "time") {
     query.set("start_time", new Date(low).toISOString());
     query.set("end_time", new Date(high + 1).toISOString());

@@ -2,7 +2,7 @@
 //
 // What there is to draw is read from the table of newest values (#metric-list), which the server groups by panel.
 
-import { MetricSource } from "./chart_data.js";
+import { bounded, MetricSource } from "./chart_data.js";
 import { DEFAULTS, keepOptions, matcher, readOptions } from "./chart_options.js";
 import { Panel } from "./chart_panel.js";
 
@@ -234,7 +234,7 @@ class Charts {
 
   /** Zoom all charts along the axis of the one that was used. */
   zoom(chosen, panel) {
-    const range = chosen && [Math.floor(chosen[0]), Math.ceil(chosen[1])]; // steps and ms are whole
+    const range = chosen && bounded(panel.axis, chosen);
     if (panel.axis === this.options.x) this.options = { ...this.options, zoom: range };
     else this.otherZoom = range;
     this.#redraw();
@@ -254,7 +254,7 @@ class Charts {
     if (!shown.length) return;
     const from = Math.min(...shown.map(([low]) => low)), to = Math.max(...shown.map(([, high]) => high)), half = ((to - from) / 2) * scale;
     const middle = (from + to) / 2 + (to - from) * share;
-    this.set({ zoom: [Math.floor(middle - half), Math.ceil(middle + half)] });
+    this.set({ zoom: bounded(this.options.x, [middle - half, middle + half]) });
   }
 }
 

@@ -5,6 +5,7 @@
 
 import { makeChart } from "./chart.js";
 import { describeX } from "./chart_axes.js";
+import { addWindow } from "./chart_data.js";
 import { withUnit } from "./numbers.js";
 import { nearest } from "./series.js";
 
@@ -84,12 +85,7 @@ class Panel {
     const query = new URLSearchParams({ key: this.metric, points: POINTS, x: this.axis });
     for (const run of runs) query.append("run", run.run);
     const range = ranges[this.axis];
-    if (range) {
-      const [from, to] = [Math.floor(range[0]), Math.ceil(range[1])];
-      if (this.axis === "step") { query.set("first_step", from); query.set("last_step", to); }
-      if (this.axis === "relative") { query.set("start_relative", from); query.set("end_relative", to + 1); }
-      if (this.axis === "time") { query.set("start_time", new Date(from).toISOString()); query.set("end_time", new Date(to + 1).toISOString()); }
-    }
+    if (range) addWindow(query, this.axis, range);
     return `${charts.dataset.source}?${query}`;
   }
 

@@ -11,7 +11,11 @@ function update() {
   const said = form.querySelector(".selected-count");
   said.hidden = count === 0;
   said.textContent = count > most ? `${count} selected, ${most} at most` : `${count} selected`;
-  for (const button of form.querySelectorAll("button")) button.disabled = count === 0 || count > most;
+  for (const button of form.querySelectorAll("button")) {
+    const fits = count <= Number(button.dataset.most ?? most);
+    button.disabled = count === 0 || !fits;
+    button.title = fits ? "" : `${button.dataset.most ?? most} at most`;
+  }
   all.checked = count > 0 && count === boxes.length;
   all.indeterminate = count > 0 && count < boxes.length;
   for (const box of boxes) box.closest("tr").classList.toggle("is-selected", box.checked);
@@ -28,6 +32,19 @@ function selectRanges() {
       update();
     });
   }
+}
+
+/** Say that there are more columns than a table may have before they are sent, and not after. */
+function limitColumns() {
+  const chooser = document.querySelector("form[data-most-columns]");
+  const show = () => {
+    const most = Number(chooser.dataset.mostColumns);
+    const count = chooser.querySelectorAll("input[name=column]:checked").length;
+    chooser.querySelector("[data-too-many]").hidden = count <= most;
+    chooser.querySelector(".btn-primary").disabled = count > most;
+  };
+  chooser?.addEventListener("change", show);
+  if (chooser) show();
 }
 
 /** Fields that are left empty are no part of the filter, nor of the address to share. */
@@ -48,3 +65,4 @@ if (form && boxes.length) {
   window.addEventListener("pageshow", update); // the browser may have ticked boxes again after going back
 }
 shortenAddresses();
+limitColumns();

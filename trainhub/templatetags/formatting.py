@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,6 +50,12 @@ def moment(at: datetime | str | None, show: str = "") -> SafeString | str:
 def icon(name: str) -> SafeString:
     """Return one of the drawings of static/icons.svg; text beside it says what it means."""
     return format_html('<svg class="icon" aria-hidden="true"><use href="{}#{}"/></svg>', static("icons.svg"), name)
+
+
+@register.filter
+def pairs(table: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return names and values. `table.items` in a template is the entry of that name, where people name them."""
+    return list(table.items())
 
 
 @register.filter
