@@ -33,10 +33,10 @@ class SignInView(auth_views.LoginView):
     template_name = "registration/sign_in.html"
     redirect_authenticated_user = True
 
-    def get_redirect_url(self) -> str:
+    def get_success_url(self) -> str:
         """Return where `next` leads; this page itself is nowhere, as who is signed in would go round in circles."""
-        target = super().get_redirect_url()
-        return "" if urlsplit(target).path == self.request.path else target
+        target: str = super().get_success_url()
+        return self.get_default_redirect_url() if urlsplit(target).path == self.request.path else target
 
 
 @access(Access.PUBLIC)
