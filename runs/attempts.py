@@ -251,19 +251,22 @@ def finish_attempt(*, attempt: Attempt, report: ExitReport, actor: str = "runner
 
 
 @retry_undone
-def end_attempt_without_report(*, attempt: Attempt, reason: Reason, message: str = "") -> Run | None:
+def end_attempt_without_report(
+    *, attempt: Attempt, reason: Reason, message: str = "", is_unclaimed: bool = False
+) -> Run | None:
     """End an attempt whose runner will not speak any more, on the scheduler's evidence.
 
-    Returns None when it had ended already; nothing is written then.
+    Returns None when it had ended already, or with `is_unclaimed` when a runner claimed it; nothing is written then.
     """
     message = message[:1000]  # as long as the columns; an engine's words may be longer
     with transaction.atomic():
         run = _lock_run(attempt)
         if run.status == Status.CANCELLING and OUTCOMES[reason].status != Status.CANCELLED:
             reason = Reason.CANCELLED
-        ended = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(
-            ended_at=timezone.now(), reason=reason, message=message, phase=""
-        )
+        silent = Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True)
+        if is_unclaimed:
+            silent = silent.filter(claimed_at__isnull=True)
+        ended = silent.update(ended_at=timezone.now(), reason=reason, message=message, phase="")
         if not ended:
             return None
         return _end_run(run, attempt, reason, message, "scheduler", {"attempt": attempt.number})

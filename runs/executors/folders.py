@@ -17,7 +17,7 @@ from runs.executors.base import SubmitRefused, SubmitRequest
 RUNNER_ROOT = Path(__file__).resolve().parents[2]
 LOCK_TRIES, LOCK_PAUSE_SECONDS = 5, 0.01
 MIN_FREE_BYTES = 256 * 1024 * 1024  # below this an attempt would soon fail on a full disk
-NEARLY_FULL = f"Less than {MIN_FREE_BYTES // 2**20} MiB are free on the disk of the attempts folder."
+NEARLY_FULL = f"The disk of the attempts folder does not answer, or has less than {MIN_FREE_BYTES // 2**20} MiB free."
 CLAIM_SECONDS = 3600.0  # how long a runner asks a hub that is away whether it may start
 RECOVER_AGAIN_SECONDS = 5.0  # a recovery that ended without success is not started again sooner
 # What a runner may know of the hub's environment; everything else (secrets, database) stays here.
@@ -38,8 +38,11 @@ def make_folder(folder: Path) -> None:
 
 
 def is_nearly_full(folder: Path) -> bool:
-    """Tell whether the disk of a folder has too little room for another attempt. Raises: OSError."""
-    return shutil.disk_usage(folder).free < MIN_FREE_BYTES
+    """Tell whether the disk of a folder has too little room for another attempt, or cannot be asked."""
+    try:
+        return shutil.disk_usage(folder).free < MIN_FREE_BYTES
+    except OSError:
+        return True
 
 
 def write_job(folder: Path, request: SubmitRequest) -> None:

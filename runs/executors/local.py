@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from runs.executors import folders
-from runs.executors.base import Capacity, Choice, ExecutorError, JobState, SubmitRequest
+from runs.executors.base import Capacity, Choice, ExecutorError, JobState, SubmitRefused, SubmitRequest
 
 
 class LocalExecutor:
@@ -75,9 +75,15 @@ class LocalExecutor:
 
     def poll(self, handles: Mapping[str, str]) -> dict[str, JobState]:
         """Tell for each attempt whether its runner is alive."""
-        return {uid: self._state(self._folder(handle)) for uid, handle in handles.items()}
+        return {uid: self._state(handle) for uid, handle in handles.items()}
 
-    def _state(self, folder: Path) -> JobState:
+    def _state(self, handle: str) -> JobState:
+        try:
+            return self._state_of(self._folder(handle))
+        except SubmitRefused:
+            return JobState("unknown", "the handle is that of another kind of executor")
+
+    def _state_of(self, folder: Path) -> JobState:
         try:
             if not folder.exists():
                 return JobState("ended", "the attempt's folder is gone")
@@ -110,7 +116,7 @@ class LocalExecutor:
 
     def _living_runner(self, folder: Path) -> int | None:
         """Return the pid of the runner that supervises a trainer; a recovery is none, it has ended the trainer."""
-        if self._state(folder).state != "running":
+        if self._state_of(folder).state != "running":
             return None
         try:
             record = json.loads((folder / "runner.json").read_text())

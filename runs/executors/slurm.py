@@ -153,7 +153,10 @@ class SlurmExecutor:
 
     def _describe(self, name: str, job: JobLine) -> JobState:
         found = job.describe()
-        has_begun = found.state != "ended" or (self._folder(name) / "runner.json").exists()
+        try:
+            has_begun = found.state != "ended" or (self._folder(name) / "runner.json").exists()
+        except OSError:  # a file system that is away says nothing of the runner
+            has_begun = True
         return found if has_begun else replace(found, has_begun=False)
 
     def _state_of_missing(self, name: str, at: float) -> JobState:

@@ -6,11 +6,10 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import OperationalError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,8 +19,8 @@ from runs.lifecycle import Reason, Status
 from runs.models import Attempt, Run
 from runs.placement import CHOICES
 from runs.registry import executors, recipe_to_run
+from runs.scheduler.locked import unless_locked
 from runs.scheduler.room import Space, current_space, wanted_gpus
-from trainhub.database_errors import sqlstate_of
 from trainhub.errors import Conflict, InvalidInput
 
 logger = logging.getLogger(__name__)
@@ -33,7 +32,6 @@ RESUBMIT_AFTER = timedelta(seconds=5)  # an attempt without a handle this old lo
 # order. More than one, as what keeps one from being taken may be its own fault.
 MAX_NOT_TAKEN = 3
 BEHIND_OTHERS = "Waits behind runs that come first."
-LOCK_NOT_AVAILABLE = "55P03"
 _asked_at: dict[int, datetime] = {}  # when a forgotten attempt was last submitted, to leave a silent engine in peace
 
 
@@ -78,17 +76,6 @@ def _space_now() -> Space:
     return space
 
 
-@contextmanager
-def _unless_locked(what: str) -> Iterator[None]:
-    """Leave for a later pass what somebody else holds a lock on: one run must not keep all others from starting."""
-    try:
-        yield
-    except OperationalError as error:
-        if sqlstate_of(error) != LOCK_NOT_AVAILABLE:
-            raise
-        logger.info("%s is locked, and left for a later pass", what)
-
-
 def _waiting_in_order() -> Iterator[list[Run]]:
     """Yield the waiting runs, first to start first, some at a time; runs that can never start hold up nobody."""
     keys = list(Run.objects.waiting().values_list("pk", flat=True))
@@ -110,14 +97,14 @@ def _note_reasons(reasons: dict[str, list[Run]], now: datetime) -> None:
         ]
         if stale:
             queued = Run.objects.filter(pk__in=stale, status=Status.QUEUED)
-            with _unless_locked("a waiting run"):
+            with unless_locked("a waiting run"):
                 queued.update(waiting_reason=text, waiting_checked_at=now)
 
 
 def _note_rest(now: datetime) -> None:
     """Say of the runs that were not even looked at that they wait: they are the ones whose reason is old."""
     old = Run.objects.waiting().filter(_is_old(now)).order_by()
-    with _unless_locked("a waiting run"):
+    with unless_locked("a waiting run"):
         old.update(waiting_reason=BEHIND_OTHERS, waiting_checked_at=now)
 
 
@@ -132,7 +119,7 @@ def start_run(*, run: Run, space: Space, digests: dict[str, str | None]) -> bool
     if whole is None:
         return False
     attempt = None
-    with suppress(Conflict), _unless_locked(f"run {run.uid}"):
+    with suppress(Conflict), unless_locked(f"run {run.uid}"):
         attempt = open_attempt(run=whole, gpu_indexes=gpu_indexes, slots=slots)
     if attempt is None:
         return False
@@ -232,7 +219,8 @@ def submit_forgotten_attempts(now: datetime) -> int:
     for key in set(_asked_at) - {attempt.pk for attempt in forgotten}:
         del _asked_at[key]
     for attempt in forgotten:
-        _deal_with_forgotten(attempt, now)
+        with unless_locked(f"attempt {attempt.uid}"):
+            _deal_with_forgotten(attempt, now)
     return len(forgotten)
 
 
@@ -247,12 +235,12 @@ def _deal_with_forgotten(attempt: Attempt, now: datetime) -> None:
     may_wait = executor.capacity().has_queue or isinstance(executor, MissingExecutor)
     is_late = now > attempt.created_at + timedelta(seconds=settings.START_LIMIT_SECONDS)
     if is_unclaimed and attempt.run.status == Status.CANCELLING:
-        _end_job(executor, attempt.handle or attempt.uid)
-        end_attempt_without_report(attempt=attempt, reason=Reason.CANCELLED)
+        if end_attempt_without_report(attempt=attempt, reason=Reason.CANCELLED, is_unclaimed=True):
+            _end_job(executor, attempt.handle or attempt.uid)
     elif is_unclaimed and is_late and not may_wait:
-        _end_job(executor, attempt.handle or attempt.uid)
-        message = f"The executor {attempt.executor} did not take the run."
-        end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT, message=message)
+        late, message = Reason.START_TIMEOUT, f"The executor {attempt.executor} did not take the run."
+        if end_attempt_without_report(attempt=attempt, reason=late, message=message, is_unclaimed=True):
+            _end_job(executor, attempt.handle or attempt.uid)
     elif now > _asked_at.get(attempt.pk, attempt.created_at) + RESUBMIT_AFTER:
         _asked_at[attempt.pk] = now
         if may_wait and (problems := executor.problems()):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.utils import timezone
 
 from runs.attempts import REASONS_OF_ENDINGS, end_attempt_without_report, is_silent, note_once
 from runs.executors.base import Executor, ExecutorError, JobState, MissingExecutor, SubmitRefused
@@ -17,8 +16,9 @@ from runs.lifecycle import Reason, Status
 from runs.models import Attempt
 from runs.querysets import WIDE_COLUMNS
 from runs.registry import executors
+from runs.scheduler.hearing import Hearing
+from runs.scheduler.locked import unless_locked
 from runs.scheduler.recovery import recover_attempt
-from trainhub import reachability
 
 logger = logging.getLogger(__name__)
 # A runner that died is given this long for the delivery of what it left behind, before the run ends without it; while
@@ -31,9 +31,8 @@ SIGNAL_AGAIN_AFTER = timedelta(seconds=5)  # a soft cancel that did not reach th
 NOT_WATCHED = tuple(f"run__{name}" for name in WIDE_COLUMNS if name != "compute")
 ENGINE_FIELDS = ("engine_state", "engine_reason", "engine_ending", "engine_started_at", "engine_ends_at", "nodes")
 _signalled_at: dict[int, datetime] = {}  # when the soft cancel of an attempt was last tried
-WEB_TIMEOUT_SECONDS = 2.0
-_up_since = timezone.now()  # since when this scheduler has been there
-_web_was_away_at = datetime.min.replace(tzinfo=UTC)  # when the web server last failed to answer this scheduler
+NOBODY_TRIES_LONGER = timedelta(hours=24)  # `runner.client.GIVE_UP_SECONDS`
+hearing = Hearing()
 
 
 def watch_live_attempts(now: datetime) -> None:
@@ -58,7 +57,7 @@ def watch_live_attempts(now: datetime) -> None:
 def _ask(executor: Executor, attempts: list[Attempt]) -> list[tuple[Attempt, JobState]]:
     try:
         states = executor.poll({attempt.uid: attempt.handle for attempt in attempts})
-    except (ExecutorError, SubmitRefused) as error:  # the latter for handles of another kind of executor
+    except (ExecutorError, SubmitRefused, OSError) as error:  # handles of another kind of executor, a broken folder
         logger.warning("executor %s cannot be asked: %s", executor.name, error)
         states = {}
     return [(attempt, states.get(attempt.uid, JobState("unknown"))) for attempt in attempts]
@@ -90,7 +89,8 @@ def _differs(attempt: Attempt, state: JobState, now: datetime) -> bool:
 def _watch_one(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
     """Act on one attempt; what goes wrong there is logged and does not keep the others from being watched."""
     try:
-        _watch(executor, attempt, state, now)
+        with unless_locked(f"attempt {attempt.uid}"):
+            _watch(executor, attempt, state, now)
     except DatabaseError:
         raise
     except Exception:
@@ -134,7 +134,9 @@ def _press_cancel(executor: Executor, attempt: Attempt, now: datetime) -> None:
     """
     signalled_at = attempt.kill_requested_at
     patience = timedelta(seconds=attempt.run.grace_seconds) + HARD_CANCEL_AFTER
-    if signalled_at is not None and now > signalled_at + patience and attempt.phase != "finishing":
+    # That a trainer has ended and its checkpoint is on its way, a runner says to the web server alone.
+    is_deaf = signalled_at is not None and hearing.was_away(now) and now < signalled_at + NOBODY_TRIES_LONGER
+    if signalled_at is not None and now > signalled_at + patience and attempt.phase != "finishing" and not is_deaf:
         # Dated so that the patience is over again after a short while, should the runner still be there.
         _note_kill_request(attempt, now - patience + HARD_CANCEL_AGAIN_AFTER)
         if _cancel(executor, attempt, hard=True):
@@ -163,7 +165,7 @@ def _cancel(executor: Executor, attempt: Attempt, *, hard: bool) -> bool:
     """Give the order to the engine; tell whether it took it."""
     try:
         executor.cancel(attempt.handle, hard=hard)
-    except ExecutorError as error:
+    except (ExecutorError, SubmitRefused) as error:  # the latter as in `_ask`
         logger.warning("attempt %s could not be signalled: %s", attempt.uid, error)
         return False
     return True
@@ -180,10 +182,16 @@ def _runner_is_gone(executor: Executor, attempt: Attempt, state: JobState, now: 
     elif attempt.runner_gone_at is None:
         if Attempt.objects.filter(pk=attempt.pk, ended_at__isnull=True).update(runner_gone_at=now):
             recover_attempt(executor, attempt)
-    elif now > attempt.runner_gone_at + (DELIVERY_LIMIT if _is_delivering(attempt, now) else RECOVERY_LIMIT):
+    elif hearing.is_over(now, _end_of_delivery(attempt, now), longest=NOBODY_TRIES_LONGER):
         _end(attempt, state)
     else:
         recover_attempt(executor, attempt)
+
+
+def _end_of_delivery(attempt: Attempt, now: datetime) -> datetime:
+    """Return until when a recovery may take. Raises: AssertionError when none was begun."""
+    assert attempt.runner_gone_at is not None
+    return attempt.runner_gone_at + (DELIVERY_LIMIT if _is_delivering(attempt, now) else RECOVERY_LIMIT)
 
 
 def _is_delivering(attempt: Attempt, now: datetime) -> bool:
@@ -200,43 +208,34 @@ def _end(attempt: Attempt, state: JobState) -> None:
 def _expect_claim(executor: Executor, attempt: Attempt, state: JobState, now: datetime) -> None:
     """Give up on a start that nobody reports in time. While an engine lets the job wait, the time does not run.
 
-    Nor while the hub was away: a runner asks for up to an hour whether it may start. Of an executor that is gone, or
+    Nor while the hub cannot hear: a runner asks for up to an hour whether it may start. Of an executor that is gone, or
     another one by now, nobody knows whether the job waits: one that was seen in a queue is given all the time there is,
     any other as long as a heartbeat. A cancel has its time in any case.
     """
     since: datetime | None = attempt.run.status_changed_at
     if executor.capacity().has_queue:
         since = None if state.state == "queued" else attempt.engine_started_at
-        since = since and max(since, _up_since)
     elif attempt.run.status != Status.CANCELLING and (isinstance(executor, MissingExecutor) or attempt.engine_state):
         since = None
         if not attempt.engine_state:
             _expect_heartbeat(attempt, now)
-    if since and _is_start_late(attempt, since, now):
+    if since is None:
+        return
+    deadline = since + timedelta(seconds=settings.START_LIMIT_SECONDS)
+    if attempt.run.status == Status.CANCELLING:
+        is_over = now > deadline
+    else:
+        is_over = hearing.is_over(now, deadline, longest=timedelta(seconds=CLAIM_SECONDS))
+    # Ended before it is killed: a runner that has just been heard is neither.
+    if is_over and end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT, is_unclaimed=True):
         _cancel(executor, attempt, hard=True)
-        end_attempt_without_report(attempt=attempt, reason=Reason.START_TIMEOUT)
-
-
-def _is_start_late(attempt: Attempt, since: datetime, now: datetime) -> bool:
-    """Tell whether a runner that could start at `since` should have reported by now.
-
-    It can report to a web server alone, so that one is asked before anybody is given up. Where it is away, the time
-    begins again, for as long as runners ask.
-    """
-    global _web_was_away_at  # noqa: PLW0603 - as `_up_since`, of this process
-    if now <= max(since, _web_was_away_at) + timedelta(seconds=settings.START_LIMIT_SECONDS):
-        return False
-    is_asking = attempt.run.status != Status.CANCELLING and now <= since + timedelta(seconds=CLAIM_SECONDS)
-    if is_asking and not reachability.answers(settings.NODE_URL, timeout=WEB_TIMEOUT_SECONDS):
-        logger.warning("%s does not answer: attempts that nobody reported yet are given more time", settings.NODE_URL)
-        _web_was_away_at = now
-    return _web_was_away_at != now
 
 
 def _expect_heartbeat(attempt: Attempt, now: datetime) -> None:
     """Give up on an attempt of which neither runner nor engine has said anything for too long."""
     last_sign = attempt.heartbeat_at or attempt.created_at
-    if now <= last_sign + timedelta(seconds=settings.LOST_AFTER_SECONDS):
+    deadline = last_sign + timedelta(seconds=settings.LOST_AFTER_SECONDS)
+    if not hearing.is_over(now, deadline, longest=NOBODY_TRIES_LONGER):
         return
     is_cancelling = attempt.run.status == Status.CANCELLING
     reason = Reason.CANCELLED_UNCONFIRMED if is_cancelling else Reason.LOST

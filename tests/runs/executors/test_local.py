@@ -59,7 +59,13 @@ def test_folder_and_order_can_be_read_by_their_owner_alone(bench, handle):
 
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "job.json").stat().st_mode & 0o777 == 0o600
-    assert order == {"protocol": 1, "attempt": "att_one", "hub_url": "http://127.0.0.1:1", "token": "7" * 64}
+    assert order == {
+        "protocol": 1,
+        "attempt": "att_one",
+        "hub_url": "http://127.0.0.1:1",
+        "token": "7" * 64,
+        "claim_seconds": 3600.0,
+    }
 
 
 def test_the_runner_leads_a_session_of_its_own(bench, handle):
@@ -242,6 +248,12 @@ def test_the_given_number_of_gpus_is_believed(tmp_path):
     assert LocalExecutor(attempts=tmp_path, slots=3, gpus=8).capacity().gpus == 8
 
 
+def test_a_handle_of_another_kind_of_executor_hides_nobody_else(tmp_path):
+    states = LocalExecutor(attempts=tmp_path, slots=1, gpus=0).poll({"theirs": "att_one:7", "ours": "att_two"})
+
+    assert {uid: state.state for uid, state in states.items()} == {"theirs": "unknown", "ours": "ended"}
+
+
 def test_a_missing_folder_is_a_problem(tmp_path):
     executor = LocalExecutor(attempts=tmp_path / "gone", slots=1, gpus=0)
     assert executor.problems() == ["The attempts folder cannot be written."]
@@ -249,7 +261,7 @@ def test_a_missing_folder_is_a_problem(tmp_path):
 
 def test_a_nearly_full_disk_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "MIN_FREE_BYTES", 2**80)
-    assert "are free on the disk" in LocalExecutor(attempts=tmp_path, slots=1, gpus=0).problems()[0]
+    assert "The disk of the attempts folder" in LocalExecutor(attempts=tmp_path, slots=1, gpus=0).problems()[0]
 
 
 # --- An executor that is not configured any more ----------------------------------------------------

@@ -1,9 +1,11 @@
 """Slurm without a cluster: the batch script, the operator's rules, and what is made of Slurm's words."""
 
+import errno
 import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -419,6 +421,19 @@ def test_a_partition_that_is_closed_is_a_problem_of_those_who_go_there(tmp_path)
 def test_a_full_disk_is_a_problem(tmp_path, monkeypatch):
     monkeypatch.setattr(folders, "MIN_FREE_BYTES", 2**80)
     assert executor(tmp_path, sinfo="echo 'main|up|idle'").problems() == [folders.NEARLY_FULL]
+
+
+def test_a_folder_that_cannot_be_read_hides_nobody_else(tmp_path, monkeypatch):
+    line = "|2026-01-01T00:00:00|n1"
+    ended = executor(tmp_path, squeue=f"echo '7|att_one|FAILED|None{line}'; echo '8|att_two|RUNNING|None{line}'")
+    monkeypatch.setattr(Path, "exists", Mock(side_effect=OSError(errno.ESTALE, "Stale file handle")))
+
+    states = ended.poll({"one": "att_one:7", "two": "att_two:8"})
+
+    assert [(states[uid].state, states[uid].has_begun) for uid in ("one", "two")] == [
+        ("ended", True),
+        ("running", True),
+    ]
 
 
 def test_missing_programs_are_a_problem(tmp_path, monkeypatch):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from runs.executors.base import Capacity, ExecutorError, JobState, SubmitRequest
-from runs.scheduler import room, start, watch
+from runs.scheduler import hearing, room, start, watch
 from trainhub import reachability
 
 
@@ -77,17 +77,27 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 class Web:
-    """What a test says of the web server's answers."""
+    """What a test says of the web server's answers, and how often it was asked."""
 
     is_up = True
+    asked = 0
+
+    def is_ready(self, _url: str, *, timeout: float) -> bool:
+        assert timeout > 0
+        self.asked += 1
+        return self.is_up
 
 
 @pytest.fixture(autouse=True)
 def web(monkeypatch: pytest.MonkeyPatch) -> Web:
-    """A web server that answers until a test says otherwise; tests/end_to_end kills a real one."""
+    """A web server that answers until a test says otherwise, and runners that then need no time to be heard.
+
+    tests/end_to_end kills a real one.
+    """
     web = Web()
-    monkeypatch.setattr(reachability, "answers", lambda _url, timeout: web.is_up)
-    monkeypatch.setattr(watch, "_web_was_away_at", datetime.min.replace(tzinfo=UTC))
+    monkeypatch.setattr(reachability, "is_ready", web.is_ready)
+    monkeypatch.setattr(watch, "hearing", hearing.Hearing())
+    monkeypatch.setattr(hearing, "HEARD", timedelta(0))
     return web
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from runs.executors.base import ExecutorError
+from runs.executors.base import ExecutorError, SubmitRefused
 from runs.lifecycle import Reason, Status
 from runs.models import Attempt
 from runs.scheduler.watch import watch_live_attempts
 from tests.runs.builders import ended, kinds, new_live_run
 from tests.runs.scheduler.conftest import BROKEN, Engine, seconds
+from trainhub import reachability
 
 pytestmark = pytest.mark.django_db
 UNCLAIMED = {"claimed_at": None, "claimed_by": "", "started_at": None, "heartbeat_at": None, "phase": ""}
@@ -89,28 +90,49 @@ def test_a_start_that_timed_out_is_tried_again_when_restarts_are_left(engine, no
     assert attempt.run.events.get().evidence["ended_by"] == "start_timeout"
 
 
-def test_a_start_is_given_its_time_anew_when_web_was_away(engine, now, web):
+def test_a_start_is_not_given_up_while_web_is_away(engine, now, web):
     attempt = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=121)
     web.is_up = False
-    watch(now, 0, 121, 242)
+    watch(now, 0, 121, 3000)
     assert state_of(attempt.run) == Status.STARTING
+    assert engine.cancels == []
 
     web.is_up = True
-    watch(now, 243, 361)
-    assert state_of(attempt.run) == Status.STARTING
-    watch(now, 363)
+    watch(now, 3100)
     assert ended(attempt.run) == (Status.FAILED, Reason.START_TIMEOUT)
 
 
-def test_nobody_waits_for_web_longer_than_runners_ask(engine, now, web):
-    asking = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3500)
-    silent = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3601)
+def test_no_start_is_waited_for_longer_than_runners_ask(engine, now, web):
+    asking = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3700)
+    silent = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=3721)
     web.is_up = False
 
     watch(now, 0)
 
     assert state_of(asking.run) == Status.STARTING
     assert ended(silent.run) == (Status.FAILED, Reason.START_TIMEOUT)
+
+
+def test_a_runner_that_is_heard_at_the_last_moment_is_neither_ended_nor_killed(engine, now, web, monkeypatch):
+    attempt = new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=121)
+
+    def claimed_meanwhile(_url, *, timeout):
+        return Attempt.objects.filter(pk=attempt.pk).update(claimed_at=now) == 1
+
+    monkeypatch.setattr(reachability, "is_ready", claimed_meanwhile)
+    watch(now, 0)
+
+    assert state_of(attempt.run) == Status.STARTING
+    assert engine.cancels == []
+
+
+def test_a_cancel_of_a_start_needs_no_web(engine, now, web):
+    attempt = new_live_run(Status.CANCELLING, attempt=UNCLAIMED, age_seconds=121)
+    web.is_up = False
+
+    watch(now, 0)
+
+    assert ended(attempt.run) == (Status.CANCELLED, Reason.CANCELLED)
 
 
 # --- Lost -----------------------------------------------------------------------------------------
@@ -144,6 +166,50 @@ def test_a_lost_run_is_restarted_when_asked(engine, now):
     watch_live_attempts(now)
 
     assert state_of(attempt.run) == Status.QUEUED
+
+
+def test_nobody_is_lost_who_could_not_be_heard(engine, now, web):
+    attempt = new_live_run(attempt={"age_seconds": 700})
+    engine.states[attempt.handle] = "unknown"
+    web.is_up = False
+    watch(now, 0, 3600, 7200)
+    assert state_of(attempt.run) == Status.RUNNING
+
+    web.is_up = True
+    watch(now, 7300)
+    assert ended(attempt.run) == (Status.FAILED, Reason.LOST)
+
+
+def test_a_recovery_is_given_its_time_until_web_is_back(engine, now, web):
+    attempt = new_live_run()
+    engine.states[attempt.handle] = "ended"
+    web.is_up = False
+    watch(now, 0, 46, 600)
+    assert state_of(attempt.run) == Status.RUNNING
+
+    web.is_up = True
+    watch(now, 700)
+    assert ended(attempt.run) == (Status.FAILED, Reason.RUNNER_DIED)
+
+
+def test_nobody_is_killed_who_may_be_saving_unheard(engine, now, web):
+    attempt = new_live_run(Status.CANCELLING)
+    web.is_up = False
+    watch(now, 0, 60, 600)
+    assert engine.cancels == [(attempt.handle, False)]
+
+    web.is_up = True
+    watch(now, 700)
+    assert engine.cancels[1:] == [(attempt.handle, True)]
+
+
+def test_a_handle_that_the_executor_does_not_know_is_no_reason_not_to_end(engine, now, monkeypatch):
+    attempt = new_live_run(Status.CANCELLING, attempt=UNCLAIMED, age_seconds=121)
+    engine.failure = SubmitRefused("an attempt's name holds letters, digits and _ alone")
+
+    watch(now, 0)
+
+    assert ended(attempt.run) == (Status.CANCELLED, Reason.CANCELLED)
 
 
 # --- Cancel ---------------------------------------------------------------------------------------
