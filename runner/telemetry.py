@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from runner.durable import printable
 from runner.lines import CUT_MARK, WARNING, MetricLine
-from runner.protocol import MAX_LINE_CHARACTERS, STREAMS, JsonFloat, MetricColumns
+from runner.protocol import MAX_BATCH_POINTS, MAX_LINE_CHARACTERS, STREAMS, JsonFloat, MetricColumns
 from runner.spool import Spool
 
 TRAINHUB: Final = STREAMS.index("trainhub")
-BATCH_LINES: Final = 1_000  # a batch is written when it has so many lines or points
+BATCH_LINES: Final = 1_000  # a batch is written when it has so many lines
 BATCH_BYTES: Final = 256 * 1024  # or about so much text
-MAX_BATCH_POINTS_HERE: Final = 2_000  # plus one line's worth stays below the protocol's limit
+FULL_POINTS: Final = 2_000  # a batch is written when it has so many; one line may bring MAX_BATCH_POINTS more
 QUICK_FLUSH_SECONDS: Final = 0.2  # while the trainer is young, so that its first lines show at once
 QUICK_UNTIL_SECONDS: Final = 10.0
 FLUSH_SECONDS: Final = 1.0  # a killed runner loses at most this much
@@ -97,17 +97,24 @@ class Telemetry:
         self.add_points(step, time.time_ns() // 1_000_000, values)
 
     def add_points(self, step: int, time_ms: int, values: dict[str, float]) -> None:
-        """Collect one value for each key. Writes when a batch is full."""
+        """Collect one value for each key, at most MAX_BATCH_POINTS. Writes when a batch is full."""
+        while not self._takes_points(step, time_ms, values):
+            self.flush()
+        if self._point_count >= FULL_POINTS:
+            self.flush()
+
+    def _takes_points(self, step: int, time_ms: int, values: dict[str, float]) -> bool:
+        """Collect the values, unless the hub would refuse the batch for their number, with all that wait in it."""
         with self._filling:
+            if self._point_count and self._point_count + len(values) > MAX_BATCH_POINTS:
+                return False
             for key, value in values.items():
                 columns = self._points.setdefault(key, {"step": [], "time": [], "value": []})
                 columns["step"].append(step)
                 columns["time"].append(time_ms)
                 columns["value"].append(_json_float(value))
             self._point_count += len(values)
-            is_full = self._point_count >= MAX_BATCH_POINTS_HERE
-        if is_full:
-            self.flush()
+        return True
 
     def flush(self) -> None:
         """Write everything collected so far to the spool."""

@@ -333,6 +333,14 @@ def test_no_template_needs_more_than_the_content_security_policy_allows(name):
     assert re.findall(r"(?:src|<link[^>]*href)=\"(?:https?:)?//", text) == []
 
 
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_no_template_asks_a_table_for_its_items(name):
+    # Where people name the entries, `.items` is the entry of that name. The filter `pairs` always gives all.
+    tags = re.findall(r"{[{%].*?[%}]}", (ROOT / "templates" / name).read_text(), flags=re.DOTALL)
+
+    assert [tag for tag in tags if re.search(r"\.items\b", tag)] == []
+
+
 def test_every_template_that_a_view_names_exists():
     named = {
         (name_of(path), node.value.value)

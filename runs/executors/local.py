@@ -9,16 +9,24 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from runs.executors import folders
 from runs.executors.base import Capacity, Choice, ExecutorError, JobState, SubmitRefused, SubmitRequest
+
+ASK_AGAIN_SECONDS: Final = 60.0  # after an nvidia-smi that failed: a driver may take minutes to be ready after a boot
+COUNT_SECONDS: Final = 10.0  # a page may wait for it
+logger = logging.getLogger(__name__)
 
 
 class LocalExecutor:
@@ -43,13 +51,24 @@ class LocalExecutor:
         self._attempts = attempts
         self._slots = slots
         self._gpus = gpus
+        self._counting = threading.Lock()
+        self._counted_at: float | None = None  # time.monotonic() of the newest count
         self._max_time_limit_minutes = max_time_limit_minutes
 
     def capacity(self) -> Capacity:
-        """Return slots and GPUs of this machine."""
-        if self._gpus is None:
-            self._gpus = count_gpus()
-        return Capacity(slots=self._slots, gpus=self._gpus)
+        """Return slots and GPUs of this machine; no GPUs while nvidia-smi fails."""
+        return Capacity(slots=self._slots, gpus=self._known_gpus() or 0)
+
+    def _known_gpus(self) -> int | None:
+        """Return the number of GPUs, counted once; None while nvidia-smi fails, which is asked again after a while."""
+        with self._counting:
+            is_due = self._counted_at is None or time.monotonic() - self._counted_at >= ASK_AGAIN_SECONDS
+            if self._gpus is None and is_due:
+                self._gpus = count_gpus()
+                self._counted_at = time.monotonic()  # after the answer, which may have taken long
+                if self._gpus is None:
+                    logger.warning("nvidia-smi fails: no GPU is given to runs; it is asked again every minute")
+            return self._gpus
 
     def submit(self, request: SubmitRequest) -> str:
         """Start a detached runner; the handle is the attempt's folder name."""
@@ -151,13 +170,15 @@ def _visible_gpus(gpu_indexes: tuple[int, ...] | None) -> dict[str, str]:
     return {} if gpu_indexes is None else {"CUDA_VISIBLE_DEVICES": ",".join(map(str, gpu_indexes))}
 
 
-def count_gpus() -> int:
-    """Return the number of GPUs that nvidia-smi lists on this machine, 0 without it."""
+def count_gpus() -> int | None:
+    """Return the number of GPUs that nvidia-smi lists on this machine, 0 without that program, None when it fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return 0
     try:
-        listing = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=20, check=True)
+        listing = subprocess.run([program, "-L"], capture_output=True, text=True, timeout=COUNT_SECONDS, check=False)
     except (OSError, subprocess.SubprocessError):
-        return 0
+        return None
+    if listing.returncode and "no devices" not in listing.stdout.lower():
+        return None
     return sum(line.startswith("GPU ") for line in listing.stdout.splitlines())

@@ -1,5 +1,6 @@
 """Runs that a tracking client made: every page and endpoint, what they say, and what cannot be done with them."""
 
+import re
 import threading
 from datetime import timedelta
 
@@ -225,6 +226,16 @@ def test_tags_are_shown_and_those_of_the_library_folded(browse, external, editor
     assert "A first baseline." in text_of(answer)
 
 
+def test_a_tag_named_items_is_shown_as_any_other(browse, plain, tracker, editor):
+    for key, value in {"items": "twelve", "team": "nlp"}.items():
+        tracker.post("runs/set-tag", run_id=plain.uid, key=key, value=value)
+
+    text = " ".join(text_of(browse().get(page_of(plain))).split())
+
+    assert re.search(r"<dt><code><bdi>items</bdi></code></dt><dd>.{0,60}twelve", text)
+    assert re.search(r"<dt><code><bdi>team</bdi></code></dt><dd>.{0,60}nlp", text)
+
+
 def test_nested_runs_and_their_parent_lead_to_each_other(browse, external, editor):
     text = text_of(browse().get(page_of(external)))
     child = Run.objects.get(name="fold 0")
@@ -248,6 +259,12 @@ def test_datasets_are_shown_with_what_they_hold(browse, external, editor):
 
     for shown in ("articles", "abc123", "/data/a.parquet", "mlflow_colspec", "num_rows", "split"):
         assert shown in text
+
+
+def test_a_datasets_tag_named_items_is_shown_as_any_other(browse, plain, editor):
+    RunDataset.objects.create(run=plain, name="articles", digest="1", tags={"items": "twelve"})
+
+    assert "<code><bdi>items</bdi></code> <bdi>twelve</bdi>" in text_of(browse().get(page_of(plain)))
 
 
 @pytest.mark.parametrize(

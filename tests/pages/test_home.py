@@ -8,7 +8,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from projects.models import Visit
+from projects.models import Role, Visit
 from runs.models import Attempt, Run
 from tests.factories import new_artifact, new_attempt, new_project, new_run
 from tests.pages.reading import read, text_of
@@ -53,6 +53,26 @@ def test_who_has_run_before_is_led_to_the_next_run(browse, project, admin):
     assert "Nothing is running" in text
     assert "three steps" not in text
     assert f'href="{reverse("run-launch", args=[project.uid])}"' in text
+
+
+def test_nobody_is_led_to_a_run_in_a_project_that_they_may_only_see(browse, project, admin, viewer):
+    other = new_project(by=admin, name="Other")
+
+    text = text_of(browse("viewer").get("/"))
+
+    assert "Launch a run in" not in text
+    other.memberships.create(user=viewer, role=Role.EDITOR)
+    assert "Launch a run in <bdi>Other</bdi>" in text_of(browse("viewer").get("/"))
+
+
+@pytest.mark.parametrize(("role", "is_led"), [("viewer", False), ("editor", True), ("operator", True)])
+def test_the_next_run_is_offered_to_who_may_launch_it(browse, project, role, is_led):
+    ended_ago(new_run(project, status="completed"), days=30)
+
+    text = text_of(browse(role).get("/"))
+
+    assert "Nothing is running" in text
+    assert ("Launch a run in <bdi>Summaries</bdi>" in text) is is_led
 
 
 def test_the_first_steps_are_gone_while_something_runs(browse, project, admin):

@@ -217,14 +217,15 @@ def test_repeated_run_is_the_same_run_again(browse, project, place, editor):
     assert (repeated.name, repeated.recipe, repeated.compute) == (run.name, run.recipe, run.compute)
 
 
-def test_what_a_recipe_takes_no_more_is_named_when_a_run_is_repeated(browse, project, place, editor):
+@pytest.mark.parametrize("name", ["rope", "items"])
+def test_what_a_recipe_takes_no_more_is_named_when_a_run_is_repeated(browse, project, place, editor, name):
     run = new_run(project, recipe="tiny-gpt")
-    Run.objects.filter(pk=run.pk).update(hyperparameters={"rope": 4, "beta1": 0.5})
+    Run.objects.filter(pk=run.pk).update(hyperparameters={name: 4, "beta1": 0.5})
 
     answer = browse().get(place, {"repeat": run.uid})
 
-    assert answer.context["form"].dropped == {"rope": 4}
-    assert "Left out, as this recipe does not take it: <code><bdi>rope</bdi></code> 4." in text_of(answer)
+    assert answer.context["form"].dropped == {name: 4}
+    assert f"Left out, as this recipe does not take it: <code><bdi>{name}</bdi></code> 4." in text_of(answer)
 
 
 @pytest.mark.parametrize("wanted", ["run_nothere", "", "\0", "'"])

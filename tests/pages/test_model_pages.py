@@ -72,6 +72,15 @@ def test_page_of_a_model_tells_each_version(browse, model, checkpoint, viewer, a
         assert part in text
 
 
+def test_tag_of_a_model_named_items_is_shown_as_any_other(browse, project, viewer, admin):
+    tagged = create_model(name="tagged", project=project, by=admin, tags={"items": "twelve", "team": ""})
+
+    text = text_of(browse("viewer").get(reverse("model", args=[tagged.pk])))
+
+    assert '<span class="badge"><bdi>items: twelve</bdi></span>' in text
+    assert '<span class="badge"><bdi>team</bdi></span>' in text
+
+
 def test_page_of_a_model_without_versions_says_so(browse, model, viewer):
     assert "No version yet" in text_of(browse("viewer").get(reverse("model", args=[model.pk])))
 

@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from artifacts.models import TagValue
+from artifacts.models import Artifact, ArtifactState, TagValue
 from artifacts.services import tag_artifact
 from projects.services import update_project
 from projects.versions import MAX_LINES, Line, compare_lines
@@ -78,6 +78,15 @@ def test_no_page_of_a_project_asks_the_database_more_than_twelve_times(
         assert browser.get(reverse(name, args=[project.uid])).status_code == 200
 
 
+def test_a_default_named_items_is_shown_as_any_other(page, project):
+    update_project(project=project, values={"default_hyperparameters": {"items": 3, "rate": 0.5}})
+
+    text = text_of(page())
+
+    assert "<dt><code><bdi>items</bdi></code></dt><dd><bdi>3</bdi></dd>" in text
+    assert "<dt><code><bdi>rate</bdi></code></dt><dd><bdi>0.5</bdi></dd>" in text
+
+
 # --- Releases -------------------------------------------------------------------------------------
 def test_releases_come_before_candidates_and_say_who_and_why(page, project, admin, released):
     checkpoint = new_artifact(new_run(project, status="completed"), name="hopeful")
@@ -101,6 +110,13 @@ def test_a_release_shows_what_its_run_was_resumed_from(page, project, admin, rel
     lineages = {tag.artifact.name: [one.name for one in found] for tag, found in page("releases").context["releases"]}
 
     assert lineages == {"final": ["middle", "best"], "best": []}
+
+
+@pytest.mark.parametrize(("state", "is_offered"), [(ArtifactState.VERIFIED, True), (ArtifactState.CORRUPT, False)])
+def test_a_release_is_offered_for_download_unless_it_is_corrupt(page, released, state, is_offered):
+    Artifact.objects.filter(pk=released.pk).update(state=state)
+
+    assert (reverse("artifact-download", args=[released.uid]) in text_of(page("releases"))) is is_offered
 
 
 def test_archived_checkpoints_and_those_of_deleted_runs_are_no_releases(page, project, admin):

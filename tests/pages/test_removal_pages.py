@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from artifacts.models import TagValue
 from artifacts.services import tag_artifact
+from projects.services import archive_project
 from runs.models import RunDeletion
 from runs.retention import carry_out
 from tests.factories import everything, fresh, new_artifact, new_run
@@ -66,6 +67,16 @@ def test_the_pages_say_why_the_log_is_empty(browse, project, run, name):
     assert re.search(rf"The log was removed <time [^>]+>{removed_at}</time>", page(browse, name, run))
 
 
+@pytest.mark.parametrize("name", ["run", "run-log"])
+def test_a_log_is_offered_for_download_until_it_was_removed(browse, project, run, name):
+    download = reverse("api-run-logs-download", args=[project.uid, run.uid])
+    before = page(browse, name, run)
+    keep_for(project, log=5)
+    carry_out(limit=10)
+
+    assert (download in before, download in page(browse, name, run)) == (True, False)
+
+
 def test_the_page_says_why_there_is_no_chart_and_shows_the_newest_values(browse, project, run):
     keep_for(project, metrics=5)
     carry_out(limit=10)
@@ -113,6 +124,15 @@ def test_what_is_in_the_way_is_named_and_there_is_no_button(browse, run, admin):
     shown = page(browse, "run-delete", run)
 
     assert run.artifacts.get().uid in shown
+    assert ">Delete the run</button>" not in shown
+
+
+def test_a_run_of_an_archived_project_is_not_offered_for_deletion(browse, run):
+    archive_project(project=run.project)
+
+    shown = page(browse, "run-delete", run)
+
+    assert "It cannot be deleted now. <bdi>The project is archived; restore it before deleting runs.</bdi>" in shown
     assert ">Delete the run</button>" not in shown
 
 

@@ -4,6 +4,7 @@ import pytest
 from django.urls import reverse
 
 from projects.models import Role
+from projects.services import archive_project
 from runs.archiving import archive_run
 from runs.columns import choose_columns
 from runs.models import ChosenColumns
@@ -224,6 +225,24 @@ def test_archiving_several_leaves_out_what_goes_on(browse, editor, mixed):
     assert [fresh(run).archived_at is None for run in mixed] == [True, True, False]
     browse().post(reverse("runs-restore"), uids(mixed))
     assert kinds(mixed[2])[-2:] == ["archived", "restored"]
+
+
+@pytest.mark.parametrize("name", ["runs-archive", "runs-restore"])
+def test_in_an_archived_project_no_run_can_be_archived_or_restored_and_the_question_says_so(
+    browse, editor, admin, project, name
+):
+    runs = [new_run(project, status="completed"), new_run(project, status="completed")]
+    archive_run(run=runs[1], by=admin)
+    archive_project(project=project)
+    browser, before = browse(), everything()
+
+    answer = browser.get(reverse(name), uids(runs))
+    browser.post(reverse(name), uids(runs))
+
+    told = [(one.is_possible, one.text) for one in answer.context["prospects"]]
+    assert told == [(False, "Its project is archived; restore that first.")] * 2
+    assert answer.context["possible"] == []
+    assert everything() == before
 
 
 @pytest.mark.parametrize("name", ["runs-cancel", "runs-archive", "runs-restore"])

@@ -13,6 +13,7 @@ from projects.models import Role
 from projects.services import update_project
 from runs.attempts import finish_attempt
 from runs.models import Run
+from runs.services import cancel_run
 from tests.factories import (
     add_member,
     exit_body,
@@ -366,6 +367,15 @@ def test_timeline_shows_status_alone_when_asked(browse, project, editor):
     assert "The trainer finished." in status
 
 
+def test_timeline_says_that_a_checkpoint_was_saved_and_not_that_it_was_verified(browse, run, editor):
+    run.events.create(kind="checkpoint_recorded", actor="runner", message="step-10")
+
+    text = text_of(browse().get(page_of(run, "run-timeline")))
+
+    assert "Checkpoint saved:" in text
+    assert "saved and verified" not in text
+
+
 @pytest.mark.parametrize("kind", ["something_new", "queued", "running", "checkpoint_recorded"])
 def test_timeline_tells_entries_whose_evidence_is_missing(browse, run, editor, kind):
     run.events.create(kind=kind, actor="someone")
@@ -459,6 +469,21 @@ def test_cancelled_run_shows_the_receipt(browse, project, editor):
     assert "Receipt of the cancel" in text
     assert "recorded after the request" in text
     assert f"sha256 {checkpoint.digest}" in text
+
+
+@pytest.mark.parametrize(("role", "is_offered"), [("viewer", False), ("editor", True)])
+def test_the_receipt_offers_a_resume_to_editors_alone_also_in_a_poll(browse, project, role, is_offered):
+    attempt = new_attempt(project=project)
+    run = cancel_run(run=attempt.run, by=project.created_by)
+    resume = reverse("run-resume", args=[new_artifact(run).uid])
+    finish_attempt(attempt=attempt, report=exit_body(was_stopped=True))
+    browser, newest = browse(role), fresh(run).events.latest("id").pk
+
+    answers = [browser.get(page_of(run)), poll(browser, run, 0), poll(browser, run, newest)]
+    receipts = [text_of(answer).partition('id="receipt"')[2].partition("</section>")[0] for answer in answers]
+
+    assert ["recorded after the request" in receipt for receipt in receipts] == [True] * 3
+    assert [resume in receipt for receipt in receipts] == [is_offered] * 3
 
 
 def test_ended_run_is_not_cancelled(browse, project, editor):

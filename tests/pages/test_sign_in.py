@@ -50,6 +50,20 @@ def test_sign_in_leads_to_no_other_host(browse, person):
     assert answer["Location"] == "/"
 
 
+def test_sign_in_leads_who_is_signed_in_home_and_not_to_itself(browse, person, admin):
+    page = reverse("sign-in")
+
+    asked = browse("admin").get(page, {"next": page})
+    signed_in = browse("anonymous").post(page, {"username": "paula", "password": PASSWORD, "next": f"{page}?next=x"})
+
+    assert (asked.status_code, asked["Location"]) == (302, "/")
+    assert signed_in["Location"] == "/"
+
+
+def test_sign_in_leads_who_is_signed_in_to_the_page_that_was_asked_for(browse, admin):
+    assert browse("admin").get(reverse("sign-in"), {"next": "/ui/runs"})["Location"] == "/ui/runs"
+
+
 def test_sign_in_page_says_where_links_come_from(browse, db):
     answer = browse("anonymous").get("/ui/sign-in")
 

@@ -1,9 +1,14 @@
-"""Batches on disk: order, restart, and disks that do not take them."""
+"""Batches on disk: order, restart, their size, and disks that do not take them."""
+
+import json
 
 import pytest
 
+from runner.lines import MetricLine
+from runner.protocol import MAX_BATCH_POINTS
 from runner.spool import MAX_MEMORY_BYTES, Spool
-from runner.telemetry import Telemetry
+from runner.telemetry import FULL_POINTS, Telemetry
+from runs.node.batches import read_metrics
 
 
 def body(number):
@@ -81,3 +86,24 @@ def test_lines_that_found_no_room_are_told_once_there_is_room(tmp_path):
     logs._max_bytes = 1000
     telemetry.flush()
     assert b"1 lines were left out here" in logs.read(2)
+
+
+@pytest.mark.parametrize("waiting", [0, 1, FULL_POINTS - 1])
+def test_a_line_with_as_many_values_as_there_may_be_loses_none_of_those_that_wait(tmp_path, waiting):
+    metrics = Spool(tmp_path / "metrics", stored=0)
+    telemetry = Telemetry(Spool(tmp_path / "logs", stored=0), metrics)
+    largest = {f"m{number}": 1.0 for number in range(MAX_BATCH_POINTS)}
+    telemetry.add_points(1, 1, {f"w{number}": 1.0 for number in range(waiting)})
+    telemetry.add_metric_line(1_000, MetricLine(2, largest, None))
+    telemetry.close_metrics()
+    bodies = [json.loads(metrics.read(number)) for number in range(1, 3 if waiting else 2)]
+    assert [len(read_metrics(body)) for body in bodies] == ([waiting] if waiting else []) + [MAX_BATCH_POINTS]
+    assert metrics.read(len(bodies) + 1) is None
+
+
+def test_points_are_written_together_as_long_as_the_hub_takes_them(tmp_path):
+    metrics = Spool(tmp_path / "metrics", stored=0)
+    telemetry = Telemetry(Spool(tmp_path / "logs", stored=0), metrics)
+    telemetry.add_points(1, 1, {"loss": 1.0})
+    telemetry.add_points(2, 1, {f"m{number}": 1.0 for number in range(MAX_BATCH_POINTS - 1)})
+    assert len(read_metrics(json.loads(metrics.read(1)))) == MAX_BATCH_POINTS

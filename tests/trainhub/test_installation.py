@@ -1,6 +1,7 @@
 """A new installation: its folders, its secrets, and what Django's own checks say of it."""
 
 import os
+import re
 import stat
 import subprocess
 import sys
@@ -111,3 +112,12 @@ def test_a_setting_that_cannot_be_is_named_and_never_shown(tmp_path, name, value
     assert done.stderr.startswith(f"A setting is wrong: {said}")
     assert "hunter2" not in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_help_of_make_lists_every_target_that_has_a_description():
+    described = re.findall(r"^([^\s:#]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line}
+    assert {"s3", "bench-s3", "check"} <= set(described) <= listed

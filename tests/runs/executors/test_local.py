@@ -12,7 +12,7 @@ import pytest
 
 from runs.executors import folders
 from runs.executors.base import ExecutorError, MissingExecutor, SubmitRequest
-from runs.executors.local import LocalExecutor, count_gpus
+from runs.executors.local import LocalExecutor
 from tests.runs.executors.conftest import eventually, is_alive
 
 
@@ -60,12 +60,8 @@ def test_folder_and_order_can_be_read_by_their_owner_alone(bench, handle):
     assert folder.stat().st_mode & 0o777 == 0o700
     assert (folder / "job.json").stat().st_mode & 0o777 == 0o600
     assert order == {
-        "protocol": 1,
-        "attempt": "att_one",
-        "hub_url": "http://127.0.0.1:1",
-        "token": "7" * 64,
-        "claim_seconds": 3600.0,
-    }
+        "protocol": 1, "attempt": "att_one", "hub_url": "http://127.0.0.1:1", "token": "7" * 64, "claim_seconds": 3600,
+    }  # fmt: skip
 
 
 def test_the_runner_leads_a_session_of_its_own(bench, handle):
@@ -221,27 +217,72 @@ def test_a_run_without_gpus_on_a_machine_with_some_sees_none(bench):
     assert b"CUDA_VISIBLE_DEVICES=" in environment
 
 
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Return a function that puts a program of that name on the PATH; `calls` beside it has a line for each call."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+    def write(script):
+        program = tmp_path / "nvidia-smi"
+        program.write_text(f'#!/bin/sh\necho "$1" >> {tmp_path}/calls\n{script}\n')
+        program.chmod(0o755)
+
+    return write
+
+
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
         ("echo 'GPU 0: H (UUID: GPU-1)'; echo 'GPU 1: H (UUID: GPU-2)'", 2),
         ("echo 'No devices were found'", 0),
-        ("echo 'GPU 0: H'; exit 9", 0),
+        ("echo 'No devices found.'; exit 6", 0),
     ],
 )
-def test_gpus_are_counted_with_nvidia_smi(tmp_path, monkeypatch, script, expected):
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+def test_gpus_are_counted_with_nvidia_smi(tmp_path, nvidia_smi, script, expected):
+    nvidia_smi(script)
+    executor = LocalExecutor(attempts=tmp_path, slots=3)
 
-    assert count_gpus() == expected
-    assert LocalExecutor(attempts=tmp_path, slots=3).capacity().gpus == expected
+    assert [executor.capacity().gpus for _ in range(3)] == [expected] * 3
+    assert executor.problems() == []
+    assert (tmp_path / "calls").read_text() == "-L\n"
+
+
+def test_an_nvidia_smi_that_fails_is_told_in_the_log_and_not_asked_again_at_once(tmp_path, nvidia_smi, caplog):
+    nvidia_smi("echo 'GPU 0: H'; exit 9")
+    executor = LocalExecutor(attempts=tmp_path, slots=3)
+
+    assert [executor.capacity().gpus for _ in range(3)] == [0, 0, 0]
+    assert executor.problems() == []  # what needs no GPU starts
+    assert caplog.text.count("nvidia-smi fails") == 1
+    assert (tmp_path / "calls").read_text() == "-L\n"
+
+
+def test_an_nvidia_smi_that_failed_is_asked_again_after_a_while(tmp_path, nvidia_smi, monkeypatch):
+    nvidia_smi("exit 9")
+    executor = LocalExecutor(attempts=tmp_path, slots=3)
+    assert executor.capacity().gpus == 0
+
+    nvidia_smi("echo 'GPU 0: H'; echo 'GPU 1: H'")
+    monkeypatch.setattr("runs.executors.local.ASK_AGAIN_SECONDS", 0)
+
+    assert executor.capacity().gpus == 2
+    assert executor.problems() == []
+
+
+def test_an_nvidia_smi_that_cannot_be_executed_fails(tmp_path, nvidia_smi, caplog):
+    nvidia_smi("")
+    (tmp_path / "nvidia-smi").write_text("#!/no/such/interpreter\n")
+
+    assert LocalExecutor(attempts=tmp_path, slots=3).capacity().gpus == 0
+    assert "nvidia-smi fails" in caplog.text
 
 
 def test_a_machine_without_nvidia_smi_has_no_gpus(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert count_gpus() == 0
+    executor = LocalExecutor(attempts=tmp_path, slots=3)
+
+    assert executor.capacity().gpus == 0
+    assert executor.problems() == []
 
 
 def test_the_given_number_of_gpus_is_believed(tmp_path):
