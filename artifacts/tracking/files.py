@@ -255,8 +255,8 @@ def _record(
                     raise _NeedsCopy
                 unneeded.append((group, number))
                 group, index = _begin_anew(group, path, copied_to), None
-            elif is_whole_checkpoint(group):
-                group.state, group.damaged_file = ArtifactState.WRITING, ""
+            elif group.type == ArtifactType.CHECKPOINT:
+                _open_again(group, now, is_replaced=index is not None)
         group.places = group.places or list(range(len(group.manifest)))
         if index is None:
             _check_new_name(group, name)
@@ -272,6 +272,14 @@ def _record(
         group.verified_at = now
         save_files(group)
     return group, unneeded
+
+
+def _open_again(checkpoint: Artifact, now: datetime, *, is_replaced: bool) -> None:
+    """Let other bytes into a checkpoint; `is_replaced` tells whether they take the place of some that it has."""
+    if is_replaced:
+        checkpoint.created_at = now  # what is overwritten is another checkpoint from then on, and a newer one
+    if is_whole_checkpoint(checkpoint):
+        checkpoint.state, checkpoint.damaged_file = ArtifactState.WRITING, ""
 
 
 def _begin_anew(old: Artifact, path: str, uid: str) -> Artifact:
@@ -334,7 +342,7 @@ def save_files(group: Artifact) -> None:
     group.size_bytes = total_bytes(group.manifest)
     group.save(
         update_fields=[
-            *("type", "name", "step", "state", "damaged_file", "verified_at"),
+            *("type", "name", "step", "state", "damaged_file", "created_at", "verified_at"),
             *("manifest", "places", "digest", "size_bytes"),
         ]
     )
