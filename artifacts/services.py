@@ -17,7 +17,7 @@ from artifacts.registry.meaning import unsay
 from artifacts.storage import StoreUnavailable, store, store_of, stores
 from artifacts.tracking.checkpoints import drop_unrecorded
 from artifacts.uids import new_artifact_uid
-from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, verify_artifact
+from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, compare_mended, verify_artifact
 from runner.protocol import ArtifactOffer
 from runs.attempts import lock_live
 from runs.deletion import lock_kept
@@ -50,12 +50,12 @@ def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
 
 
 def _open_again(artifact: Artifact) -> Artifact:
-    """Let a runner replace the damaged file of an artifact that it still has."""
+    """Let a runner replace the damaged file of an artifact that it still has; `damaged_file` tells of it until then."""
     index = next((i for i, entry in enumerate(artifact.manifest) if entry["name"] == artifact.damaged_file), None)
     if index is not None:
         store_of(artifact).delete_file(artifact.uid, artifact.file_number(index))
     damaged = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.CORRUPT)
-    damaged.update(state=ArtifactState.WRITING, damaged_file="")
+    damaged.exclude(damaged_file="").update(state=ArtifactState.WRITING)  # without a name it is just being compared
     artifact.refresh_from_db()
     return artifact
 
@@ -100,9 +100,10 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
     """Make an artifact visible once all its files are stored.
 
     What went to the file store was hashed as it was written. What is in an object store the hub has not seen: it is
-    `complete` until its bytes were read and compared, at once where they are few, else by the scheduler. Asking again
-    changes nothing. Raises: Conflict naming how many files are missing, Fenced when the attempt ended
-    meanwhile.
+    `complete` until its bytes were read and compared, at once where they are few, else by the scheduler. One of which
+    a file was damaged stays `corrupt` until then, as others may be. Asking again changes nothing.
+
+    Raises: Conflict naming how many files are missing, Fenced when the attempt ended meanwhile.
     """
     if artifact.state != ArtifactState.WRITING:
         return artifact
@@ -114,10 +115,10 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
         if artifact.attempt is not None:
             lock_live(artifact.attempt)
         artifact.uploads.all().delete()
-        is_seen = artifact.store == "file"
-        state, verified_at = (ArtifactState.VERIFIED, now) if is_seen else (ArtifactState.COMPLETE, None)
+        state = _state_when_sent(artifact)
+        verified_at = now if state == ArtifactState.VERIFIED else None
         writing = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.WRITING)
-        if writing.update(state=state, verified_at=verified_at):
+        if writing.update(state=state, verified_at=verified_at, damaged_file=""):
             artifact.run.events.create(
                 at=now,
                 kind=f"{artifact.type}_recorded",
@@ -130,8 +131,15 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
     if artifact.state == ArtifactState.COMPLETE and artifact.size_bytes <= READ_AT_ONCE_BYTES:
         with suppress(ArtifactDamaged, StoreUnavailable):  # the first is noted; after the other the scheduler looks
             verify_artifact(artifact=artifact)
-        artifact.refresh_from_db()
+    compare_mended(artifact)
+    artifact.refresh_from_db()
     return artifact
+
+
+def _state_when_sent(artifact: Artifact) -> ArtifactState:
+    if artifact.damaged_file:
+        return ArtifactState.CORRUPT
+    return ArtifactState.VERIFIED if artifact.store == "file" else ArtifactState.COMPLETE
 
 
 def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
