@@ -190,17 +190,15 @@ def tag_artifact(
     """Mark a checkpoint; the same tag again replaces its notes, time and person.
 
     A tag that a person puts on, or again, is no longer the registry's: no alias takes it off. The timeline keeps every
-    application, by `actor` where that is another than the person. Raises: Conflict when the artifact is no checkpoint
-    or damaged, or its bytes were removed by rule; NotFound when its run was deleted meanwhile.
+    application, by `actor` where that is another than the person. Raises: Conflict when the artifact is no checkpoint,
+    damaged, or written again, or its bytes were removed by rule; NotFound when its run was deleted meanwhile.
     """
     if artifact.type != ArtifactType.CHECKPOINT:
         raise Conflict("Only checkpoints carry tags.", type=artifact.type)
-    if artifact.state == ArtifactState.CORRUPT and value != TagValue.ARCHIVED:
-        raise Conflict("The checkpoint is damaged.", state=artifact.state, file=artifact.damaged_file)
     now = timezone.now()
     with transaction.atomic():
         lock_kept(artifact.run_id)  # a tag keeps the run from being deleted, and the checkpoint's bytes
-        refuse_removed(as_it_is_now(artifact))
+        _check_taggable(as_it_is_now(artifact), value)
         said = {"notes": notes, "applied_at": now, "applied_by": by}
         ArtifactTag.objects.update_or_create(
             artifact=artifact,
@@ -210,6 +208,15 @@ def tag_artifact(
         )
         _note_tag(artifact, "tagged", value, notes, by, actor)
     return artifact
+
+
+def _check_taggable(checkpoint: Artifact, value: TagValue) -> None:
+    """Raise Conflict for a checkpoint that is not whole; a damaged one may be archived."""
+    refuse_removed(checkpoint)
+    if checkpoint.state == ArtifactState.CORRUPT and value != TagValue.ARCHIVED:
+        raise Conflict("The checkpoint is damaged.", state=checkpoint.state, file=checkpoint.damaged_file)
+    if checkpoint.state == ArtifactState.WRITING:
+        raise Conflict("The checkpoint is being written again.", state=checkpoint.state)
 
 
 def untag_artifact(*, artifact: Artifact, value: TagValue, by: Any, actor: str = "") -> Artifact:

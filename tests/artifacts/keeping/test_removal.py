@@ -425,6 +425,19 @@ def test_a_removed_checkpoint_is_refused_and_nothing_changes(removed, admin, use
     assert (fresh(removed).state, removed.tags.count(), Run.objects.count()) == ("removed", 0, runs)
 
 
+@pytest.mark.parametrize(("state", "said"), [("writing", "again|overwritten"), ("corrupt", "damaged")])
+@pytest.mark.parametrize("use", [use_tag, use_resume])
+def test_what_was_chosen_and_is_not_whole_any_more_is_refused(project, admin, use, state, said):
+    chosen = checkpoints(trained_run(project, None))[0]
+    Artifact.objects.filter(pk=chosen.pk).update(state=state)
+    runs = Run.objects.count()
+
+    with pytest.raises(Conflict, match=said):
+        use(chosen, admin)
+
+    assert (chosen.tags.count(), Run.objects.count()) == (0, runs)
+
+
 def test_one_that_is_verified_while_it_is_removed_stays_removed(project, monkeypatch):
     run = trained_run(project, *THREE)
     keep(project, 2)
