@@ -16,6 +16,7 @@ from artifacts.models import Artifact, ArtifactState, ArtifactTag, ArtifactType,
 from artifacts.registry.meaning import unsay
 from artifacts.storage import StoreUnavailable, store, store_of, stores
 from artifacts.tracking.checkpoints import drop_unrecorded
+from artifacts.tracking.files import is_built_on
 from artifacts.uids import new_artifact_uid
 from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, compare_mended, verify_artifact
 from runner.protocol import ArtifactOffer
@@ -31,14 +32,15 @@ logger = logging.getLogger(__name__)
 def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
     """Record that a runner has a whole file or folder to send; asking again with the same source finds it.
 
-    Raises: Fenced when the attempt has ended, Conflict when other files were recorded under this source.
+    Raises: Fenced when the attempt has ended, Conflict when other files were recorded under this source, be they
+    incomplete and something built on them: a damaged one is sent again, not replaced.
     """
     if attempt.ended_at is not None:
         raise Fenced("The attempt has ended.")
     artifact = _find_offered(attempt, offer) or _record_offer(attempt, offer)
     if artifact.manifest == offer["files"]:
         return _open_again(artifact) if artifact.state == ArtifactState.CORRUPT else artifact
-    if artifact.state != ArtifactState.WRITING:
+    if artifact.state != ArtifactState.WRITING or is_built_on(artifact):
         raise Conflict("Other files are recorded under this name already.")
     artifact.manifest = list(offer["files"])
     artifact.digest = digest_of(offer["files"])
@@ -260,13 +262,17 @@ def collect_broken_uploads(*, older_than: timedelta = timedelta(hours=1)) -> int
 def collect_unfinished(*, older_than: timedelta = timedelta(hours=24)) -> int:
     """Remove artifacts whose upload was given up, with their files; returns how many.
 
-    Where a store is away they stay for the next time, which is logged.
+    One that was damaged and sent again, and on which something is built, stays, and is damaged as before. Where a store
+    is away they stay for the next time, which is logged.
     """
     given_up = Artifact.objects.filter(
         state=ArtifactState.WRITING, created_at__lt=timezone.now() - older_than, attempt__ended_at__isnull=False
     )
     count = 0
     for artifact in given_up:
+        if is_built_on(artifact):
+            given_up.filter(pk=artifact.pk).update(state=ArtifactState.CORRUPT)
+            continue
         try:
             store_of(artifact).delete(artifact.uid)
         except (OSError, StoreUnavailable) as error:
