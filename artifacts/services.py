@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from artifacts.comparing import comparing_place
 from artifacts.keeping.removed import refuse_removed
 from artifacts.manifest import digest_of, total_bytes
 from artifacts.models import Artifact, ArtifactState, ArtifactTag, ArtifactType, TagValue
@@ -153,7 +154,7 @@ def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
 
     Raises: NotFound when `run` has no such artifact, InvalidInput when it is no checkpoint, ArtifactDamaged (409)
     naming the damaged file, Conflict when its bytes were removed by rule, or while a large one is being compared for
-    the first time, StoreUnavailable.
+    the first time, StoreUnavailable, TooBusy as `comparing_place`.
     """
     checkpoint = Artifact.objects.whole().filter(run=run, uid=checkpoint_id).select_related("run__project").first()
     if checkpoint is None:
@@ -161,7 +162,8 @@ def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
     if checkpoint.type != ArtifactType.CHECKPOINT:
         raise InvalidInput({"source_artifact_id": ["Only a checkpoint can be resumed from."]})
     if checkpoint.store == "file" or checkpoint.size_bytes <= READ_AT_ONCE_BYTES:
-        return verify_artifact(artifact=checkpoint)
+        with comparing_place():
+            return verify_artifact(artifact=checkpoint)
     if checkpoint.state == ArtifactState.COMPLETE:
         raise Conflict("The checkpoint is being compared with its hashes; try again shortly.", state=checkpoint.state)
     check_sizes(checkpoint)
