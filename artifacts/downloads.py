@@ -134,7 +134,7 @@ def _refuse_damaged(artifact: Artifact, indexes: Iterable[int]) -> None:
     sizes = {number: entry["size_bytes"] for number, entry in entries.items()}
     refuse_removed_bytes(artifact)
     if artifact.state == ArtifactState.CORRUPT:
-        raise ArtifactDamaged(f"{artifact.damaged_file} is damaged.", file=artifact.damaged_file)
+        raise ArtifactDamaged(f"{artifact.damaged_file or 'A file'} is damaged.", file=artifact.damaged_file)
     missing = store_of(artifact).missing(artifact.uid, sizes)
     if missing:
         _look_again(artifact)

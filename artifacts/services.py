@@ -10,14 +10,16 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
+from artifacts.comparing import comparing_place
 from artifacts.keeping.removed import refuse_removed
 from artifacts.manifest import digest_of, total_bytes
 from artifacts.models import Artifact, ArtifactState, ArtifactTag, ArtifactType, TagValue
 from artifacts.registry.meaning import unsay
 from artifacts.storage import StoreUnavailable, store, store_of, stores
 from artifacts.tracking.checkpoints import drop_unrecorded
+from artifacts.tracking.files import is_built_on
 from artifacts.uids import new_artifact_uid
-from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, verify_artifact
+from artifacts.verification import READ_AT_ONCE_BYTES, as_it_is_now, check_sizes, compare_mended, verify_artifact
 from runner.protocol import ArtifactOffer
 from runs.attempts import lock_live
 from runs.deletion import lock_kept
@@ -31,14 +33,15 @@ logger = logging.getLogger(__name__)
 def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
     """Record that a runner has a whole file or folder to send; asking again with the same source finds it.
 
-    Raises: Fenced when the attempt has ended, Conflict when other files were recorded under this source.
+    Raises: Fenced when the attempt has ended, Conflict when other files were recorded under this source, be they
+    incomplete and something built on them: a damaged one is sent again, not replaced.
     """
     if attempt.ended_at is not None:
         raise Fenced("The attempt has ended.")
     artifact = _find_offered(attempt, offer) or _record_offer(attempt, offer)
     if artifact.manifest == offer["files"]:
         return _open_again(artifact) if artifact.state == ArtifactState.CORRUPT else artifact
-    if artifact.state != ArtifactState.WRITING:
+    if artifact.state != ArtifactState.WRITING or is_built_on(artifact):
         raise Conflict("Other files are recorded under this name already.")
     artifact.manifest = list(offer["files"])
     artifact.digest = digest_of(offer["files"])
@@ -50,12 +53,12 @@ def offer_artifact(*, attempt: Attempt, offer: ArtifactOffer) -> Artifact:
 
 
 def _open_again(artifact: Artifact) -> Artifact:
-    """Let a runner replace the damaged file of an artifact that it still has."""
+    """Let a runner replace the damaged file of an artifact that it still has; `damaged_file` tells of it until then."""
     index = next((i for i, entry in enumerate(artifact.manifest) if entry["name"] == artifact.damaged_file), None)
     if index is not None:
         store_of(artifact).delete_file(artifact.uid, artifact.file_number(index))
     damaged = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.CORRUPT)
-    damaged.update(state=ArtifactState.WRITING, damaged_file="")
+    damaged.exclude(damaged_file="").update(state=ArtifactState.WRITING)  # without a name it is just being compared
     artifact.refresh_from_db()
     return artifact
 
@@ -100,9 +103,10 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
     """Make an artifact visible once all its files are stored.
 
     What went to the file store was hashed as it was written. What is in an object store the hub has not seen: it is
-    `complete` until its bytes were read and compared, at once where they are few, else by the scheduler. Asking again
-    changes nothing. Raises: Conflict naming how many files are missing, Fenced when the attempt ended
-    meanwhile.
+    `complete` until its bytes were read and compared, at once where they are few, else by the scheduler. One of which
+    a file was damaged stays `corrupt` until then, as others may be. Asking again changes nothing.
+
+    Raises: Conflict naming how many files are missing, Fenced when the attempt ended meanwhile.
     """
     if artifact.state != ArtifactState.WRITING:
         return artifact
@@ -114,10 +118,10 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
         if artifact.attempt is not None:
             lock_live(artifact.attempt)
         artifact.uploads.all().delete()
-        is_seen = artifact.store == "file"
-        state, verified_at = (ArtifactState.VERIFIED, now) if is_seen else (ArtifactState.COMPLETE, None)
+        state = _state_when_sent(artifact)
+        verified_at = now if state == ArtifactState.VERIFIED else None
         writing = Artifact.objects.filter(pk=artifact.pk, state=ArtifactState.WRITING)
-        if writing.update(state=state, verified_at=verified_at):
+        if writing.update(state=state, verified_at=verified_at, damaged_file=""):
             artifact.run.events.create(
                 at=now,
                 kind=f"{artifact.type}_recorded",
@@ -130,8 +134,15 @@ def complete_artifact(*, artifact: Artifact) -> Artifact:
     if artifact.state == ArtifactState.COMPLETE and artifact.size_bytes <= READ_AT_ONCE_BYTES:
         with suppress(ArtifactDamaged, StoreUnavailable):  # the first is noted; after the other the scheduler looks
             verify_artifact(artifact=artifact)
-        artifact.refresh_from_db()
+    compare_mended(artifact)
+    artifact.refresh_from_db()
     return artifact
+
+
+def _state_when_sent(artifact: Artifact) -> ArtifactState:
+    if artifact.damaged_file:
+        return ArtifactState.CORRUPT
+    return ArtifactState.VERIFIED if artifact.store == "file" else ArtifactState.COMPLETE
 
 
 def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
@@ -143,7 +154,7 @@ def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
 
     Raises: NotFound when `run` has no such artifact, InvalidInput when it is no checkpoint, ArtifactDamaged (409)
     naming the damaged file, Conflict when its bytes were removed by rule, or while a large one is being compared for
-    the first time, StoreUnavailable.
+    the first time, StoreUnavailable, TooBusy as `comparing_place`.
     """
     checkpoint = Artifact.objects.whole().filter(run=run, uid=checkpoint_id).select_related("run__project").first()
     if checkpoint is None:
@@ -151,7 +162,8 @@ def checkpoint_to_resume(*, run: Run, checkpoint_id: str) -> Artifact:
     if checkpoint.type != ArtifactType.CHECKPOINT:
         raise InvalidInput({"source_artifact_id": ["Only a checkpoint can be resumed from."]})
     if checkpoint.store == "file" or checkpoint.size_bytes <= READ_AT_ONCE_BYTES:
-        return verify_artifact(artifact=checkpoint)
+        with comparing_place():
+            return verify_artifact(artifact=checkpoint)
     if checkpoint.state == ArtifactState.COMPLETE:
         raise Conflict("The checkpoint is being compared with its hashes; try again shortly.", state=checkpoint.state)
     check_sizes(checkpoint)
@@ -182,17 +194,15 @@ def tag_artifact(
     """Mark a checkpoint; the same tag again replaces its notes, time and person.
 
     A tag that a person puts on, or again, is no longer the registry's: no alias takes it off. The timeline keeps every
-    application, by `actor` where that is another than the person. Raises: Conflict when the artifact is no checkpoint
-    or damaged, or its bytes were removed by rule; NotFound when its run was deleted meanwhile.
+    application, by `actor` where that is another than the person. Raises: Conflict when the artifact is no checkpoint,
+    damaged, or written again, or its bytes were removed by rule; NotFound when its run was deleted meanwhile.
     """
     if artifact.type != ArtifactType.CHECKPOINT:
         raise Conflict("Only checkpoints carry tags.", type=artifact.type)
-    if artifact.state == ArtifactState.CORRUPT and value != TagValue.ARCHIVED:
-        raise Conflict("The checkpoint is damaged.", state=artifact.state, file=artifact.damaged_file)
     now = timezone.now()
     with transaction.atomic():
         lock_kept(artifact.run_id)  # a tag keeps the run from being deleted, and the checkpoint's bytes
-        refuse_removed(as_it_is_now(artifact))
+        _check_taggable(as_it_is_now(artifact), value)
         said = {"notes": notes, "applied_at": now, "applied_by": by}
         ArtifactTag.objects.update_or_create(
             artifact=artifact,
@@ -202,6 +212,15 @@ def tag_artifact(
         )
         _note_tag(artifact, "tagged", value, notes, by, actor)
     return artifact
+
+
+def _check_taggable(checkpoint: Artifact, value: TagValue) -> None:
+    """Raise Conflict for a checkpoint that is not whole; a damaged one may be archived."""
+    refuse_removed(checkpoint)
+    if checkpoint.state == ArtifactState.CORRUPT and value != TagValue.ARCHIVED:
+        raise Conflict("The checkpoint is damaged.", state=checkpoint.state, file=checkpoint.damaged_file)
+    if checkpoint.state == ArtifactState.WRITING:
+        raise Conflict("The checkpoint is being written again.", state=checkpoint.state)
 
 
 def untag_artifact(*, artifact: Artifact, value: TagValue, by: Any, actor: str = "") -> Artifact:
@@ -245,13 +264,17 @@ def collect_broken_uploads(*, older_than: timedelta = timedelta(hours=1)) -> int
 def collect_unfinished(*, older_than: timedelta = timedelta(hours=24)) -> int:
     """Remove artifacts whose upload was given up, with their files; returns how many.
 
-    Where a store is away they stay for the next time, which is logged.
+    One that was damaged and sent again, and on which something is built, stays, and is damaged as before. Where a store
+    is away they stay for the next time, which is logged.
     """
     given_up = Artifact.objects.filter(
         state=ArtifactState.WRITING, created_at__lt=timezone.now() - older_than, attempt__ended_at__isnull=False
     )
     count = 0
     for artifact in given_up:
+        if is_built_on(artifact):
+            given_up.filter(pk=artifact.pk).update(state=ArtifactState.CORRUPT)
+            continue
         try:
             store_of(artifact).delete(artifact.uid)
         except (OSError, StoreUnavailable) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import suppress
 
 from django.db import transaction
 from django.utils import timezone
@@ -47,6 +48,18 @@ def verify_artifact(*, artifact: Artifact) -> Artifact:
     )
 
 
+def compare_mended(artifact: Artifact) -> None:
+    """Compare an artifact at once that is `corrupt` without a damaged file, where its bytes are few.
+
+    Its damaged file was replaced; nobody knows of the others, as only the first one is noted. What is large, or in a
+    store that is away, the scheduler compares.
+    """
+    is_mended = artifact.state == ArtifactState.CORRUPT and not artifact.damaged_file
+    if is_mended and artifact.size_bytes <= READ_AT_ONCE_BYTES:
+        with suppress(ArtifactDamaged, Conflict, NotFound, StoreUnavailable):  # the first is noted
+            verify_artifact(artifact=artifact)
+
+
 def as_it_is_now(artifact: Artifact) -> Artifact:
     """Return the state of an artifact. Raises: NotFound when it is gone."""
     now = Artifact.objects.only("state", "removed_at").filter(pk=artifact.pk).first()
@@ -84,7 +97,8 @@ def _note_damage(artifact: Artifact, file: str) -> bool:
         if where_files_are(now) != where_files_are(artifact):
             artifact.manifest, artifact.digest, artifact.places, artifact.store = now.manifest, *where_files_are(now)
             return False
-        if now.state not in {ArtifactState.CORRUPT, ArtifactState.REMOVED}:
+        known = now.state == ArtifactState.CORRUPT and now.damaged_file == file[:500]
+        if not known and now.state != ArtifactState.REMOVED:
             now.state, now.damaged_file = ArtifactState.CORRUPT, file[:500]
             now.save(update_fields=["state", "damaged_file"])
             artifact.run.events.create(
@@ -115,7 +129,7 @@ def _first_missing(artifact: Artifact) -> str | None:
 
 
 class Verifier:
-    """Verifies what is complete, an artifact with each call, the smallest first; for several threads at once."""
+    """Verifies what is complete, then what was mended, one with each call, the smallest first; for several threads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -140,11 +154,14 @@ class Verifier:
         return True
 
     def _take(self) -> Artifact | None:
-        complete = Artifact.objects.filter(state=ArtifactState.COMPLETE, run__deleted_at=None).select_related("run")
+        kept = Artifact.objects.filter(run__deleted_at=None).select_related("run").order_by("size_bytes", "id")
         with self._lock:
             self._later = {pk: at for pk, at in self._later.items() if at > time.monotonic()}
-            others = complete.exclude(pk__in=[*self._busy, *self._later])
-            artifact: Artifact | None = others.order_by("size_bytes", "id").first()
+            others = kept.exclude(pk__in=[*self._busy, *self._later])
+            artifact: Artifact | None = (
+                others.filter(state=ArtifactState.COMPLETE).first()
+                or others.filter(state=ArtifactState.CORRUPT, damaged_file="").first()
+            )
             if artifact is not None:
                 self._busy.add(artifact.pk)
         return artifact

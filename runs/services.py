@@ -81,17 +81,14 @@ def prepare_run(*, project: Project, values: dict[str, Any], resumed_from: Artif
 def queue_run(*, run: Run, by: Any) -> Run:
     """Store a prepared run and queue it. Rows: the run, its parameters for lists, its counter, its first event.
 
-    Raises: Conflict (archived, or the checkpoint to resume from was removed by rule meanwhile), NotFound when the run
-    to resume from was deleted meanwhile.
+    Raises: Conflict (archived, or the checkpoint to resume from was removed by rule, found damaged or overwritten
+    meanwhile), NotFound when the run to resume from was deleted meanwhile.
     """
     activate_project(project=run.project)
     if run.resumed_from is not None:
         lock_kept(run.resumed_from.run_id)
         run.resumed_from.refresh_from_db(fields=["state"])
-        if run.resumed_from.state == "removed":
-            raise Conflict(
-                "The checkpoint to resume from was removed by the project's rule meanwhile.", state="removed"
-            )
+        _check_whole(run.resumed_from)
     run.created_by = by
     run.save(force_insert=True)
     RunParameter.objects.bulk_create(parameter_rows(run))
@@ -106,6 +103,18 @@ def queue_run(*, run: Run, by: Any) -> Run:
         evidence={"resumed_from": source.uid} if source else {},
     )
     return run
+
+
+def _check_whole(checkpoint: Artifact) -> None:
+    """Raise Conflict for a checkpoint that changed since it was chosen, so that nothing can resume from it."""
+    happened = {
+        "removed": "was removed by the project's rule",
+        "corrupt": "was found damaged",
+        "writing": "is overwritten by its client",
+    }
+    if checkpoint.state in happened:
+        said = f"The checkpoint to resume from {happened[checkpoint.state]} meanwhile."
+        raise Conflict(said, state=checkpoint.state)
 
 
 def parameter_rows(run: Run) -> list[RunParameter]:

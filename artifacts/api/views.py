@@ -207,7 +207,7 @@ class RunResumeView(RunScopedView):
             PREFER,
         ],
         request=RunChangesSerializer,
-        responses={201: RunSerializer, **errors(400, 401, 403, 404, 409)},
+        responses={201: RunSerializer, **errors(400, 401, 403, 404, 409, 503)},
     )
     def post(self, request: Request, project_id: str, run_id: str) -> Response:  # noqa: ARG002
         """Launch a run that continues from a checkpoint of this one; the body may change its definition.

@@ -39,11 +39,12 @@ from artifacts.tracking.files import (
 )
 from artifacts.tracking.places import Place, above
 from artifacts.tracking.removal import take_out
+from artifacts.verification import compare_mended
 from runs.deletion import lock_kept
 from runs.lifecycle import Status
 from runs.models import ClientStatus, Run
 from runs.tracking.external import ENDS
-from trainhub.errors import NotFound, TooBusy
+from trainhub.errors import Conflict, NotFound, TooBusy
 
 logger = logging.getLogger(__name__)
 HUB = Sender("trainhub")
@@ -111,6 +112,7 @@ def complete_checkpoint(*, checkpoint: Artifact, by: Sender) -> None:
         if locked.state == ArtifactState.WRITING and locked.manifest:
             finish(locked, timezone.now(), by)
             save_files(locked)
+    compare_mended(locked)
 
 
 def _lock(artifact: Artifact, run: Run) -> Artifact:
@@ -204,7 +206,7 @@ def mark_model(*, run: Run, path: str, by: Sender) -> Artifact | None:
     changes nothing. Returns None where no files are.
 
     Raises: PathRefused when the path is not safe, or they are in an artifact that nobody may change any more; NotFound
-        when they were removed meanwhile.
+        when they were removed meanwhile; Conflict when one of the artifact's files is damaged.
     """
     check_path(path)
     rows = Artifact.objects.filter(run=run, is_from_client=True, logged_model=None, source__in=above(path))
@@ -224,10 +226,17 @@ def _flip(group: Artifact, by: Sender) -> Artifact:
         run = lock_kept(group.run_id)
         locked = _lock(group, run)
         if locked.type != ArtifactType.CHECKPOINT:
+            _refuse_damaged(locked)
             locked.type = ArtifactType.CHECKPOINT
             finish(locked, timezone.now(), by)
             save_files(locked)
     return locked
+
+
+def _refuse_damaged(group: Artifact) -> None:
+    """Raise Conflict for damaged files; only the first one is known by its name, so that none can be taken as whole."""
+    if group.state == ArtifactState.CORRUPT:
+        raise Conflict("The files are damaged.", state=group.state, file=group.damaged_file)
 
 
 def _move(group: Artifact, path: str, by: Sender) -> Artifact | None:
@@ -239,6 +248,7 @@ def _move(group: Artifact, path: str, by: Sender) -> Artifact | None:
     moved = [index for index, entry in enumerate(group.manifest) if entry["name"].startswith(start)]
     if not moved:
         return None
+    _refuse_damaged(group)
     target = make_group(group.run, path, Place(path, ArtifactType.CHECKPOINT, is_directory=True))
     numbers = [secrets.choice(FILE_NUMBERS) for _ in moved]
     for index, number in zip(moved, numbers, strict=True):
@@ -253,6 +263,7 @@ def _move(group: Artifact, path: str, by: Sender) -> Artifact | None:
         target = there
         if source.digest != group.digest or target.state != ArtifactState.WRITING:
             raise TooBusy("Files were put there meanwhile; send the request again.")
+        _refuse_damaged(source)
         target.run = run
         target.manifest += [{**source.manifest[i], "name": source.manifest[i]["name"][len(start) :]} for i in moved]
         target.places += numbers

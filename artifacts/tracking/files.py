@@ -23,6 +23,7 @@ from artifacts.models import Artifact, ArtifactState, ArtifactType, LoggedModel
 from artifacts.storage import Received, StoreUnavailable, store, store_of
 from artifacts.tracking.places import Place, above, place_of
 from artifacts.uids import new_artifact_uid
+from artifacts.verification import compare_mended
 from runner.protocol import MAX_ARTIFACT_FILES, FileEntry
 from runs.deletion import lock_kept
 from runs.models import Run
@@ -105,6 +106,7 @@ def put_file(
             remove_bytes(unneeded)
     except FileNotFoundError:  # its folder was removed with all that was in it
         raise TooBusy("The artifact was removed meanwhile; send the file again.") from None
+    compare_mended(group)
     return group
 
 
@@ -255,8 +257,8 @@ def _record(
                     raise _NeedsCopy
                 unneeded.append((group, number))
                 group, index = _begin_anew(group, path, copied_to), None
-            elif is_whole_checkpoint(group):
-                group.state, group.damaged_file = ArtifactState.WRITING, ""
+            elif group.type == ArtifactType.CHECKPOINT:
+                _open_again(group, now, is_replaced=index is not None)
         group.places = group.places or list(range(len(group.manifest)))
         if index is None:
             _check_new_name(group, name)
@@ -265,13 +267,24 @@ def _record(
         else:
             unneeded.append((group, group.places[index]))
             group.manifest[index], group.places[index] = entry, number
-        if group.state == ArtifactState.CORRUPT and group.damaged_file == name:
-            group.state, group.damaged_file = ArtifactState.VERIFIED, ""
+        if group.state == ArtifactState.CORRUPT and group.damaged_file == name[:500]:
+            group.damaged_file = ""  # others may be damaged as well
         if group.state == ArtifactState.WRITING and _is_whole_with(group, name):
             finish(group, now, by)
         group.verified_at = now
         save_files(group)
     return group, unneeded
+
+
+def _open_again(checkpoint: Artifact, now: datetime, *, is_replaced: bool) -> None:
+    """Let other bytes into a checkpoint; `is_replaced` tells whether they take the place of some that it has."""
+    if is_replaced:
+        checkpoint.created_at = now  # what is overwritten is another checkpoint from then on, and a newer one
+    if is_whole_checkpoint(checkpoint):
+        # What is damaged of it stays so in files that are not sent again: `finish` has all compared then.
+        was_damaged = checkpoint.state == ArtifactState.CORRUPT
+        checkpoint.damaged_file = (checkpoint.damaged_file or checkpoint.name) if was_damaged else ""
+        checkpoint.state = ArtifactState.WRITING
 
 
 def _begin_anew(old: Artifact, path: str, uid: str) -> Artifact:
@@ -316,8 +329,12 @@ def _is_whole_with(group: Artifact, name: str) -> bool:
 
 
 def finish(group: Artifact, at: datetime, by: Sender) -> None:
-    """Let an artifact be seen, and note it in the timeline; the caller saves it. Call in a transaction."""
-    group.state = ArtifactState.VERIFIED
+    """Let an artifact be seen, and note it in the timeline; the caller saves it. Call in a transaction.
+
+    One of which a file was damaged stays `corrupt` until all are compared: call `compare_mended` after the commit.
+    """
+    group.state = ArtifactState.CORRUPT if group.damaged_file else ArtifactState.VERIFIED
+    group.damaged_file = ""
     group.run.events.create(
         at=at,
         kind=f"{group.type}_recorded",
@@ -334,7 +351,7 @@ def save_files(group: Artifact) -> None:
     group.size_bytes = total_bytes(group.manifest)
     group.save(
         update_fields=[
-            *("type", "name", "step", "state", "damaged_file", "verified_at"),
+            *("type", "name", "step", "state", "damaged_file", "created_at", "verified_at"),
             *("manifest", "places", "digest", "size_bytes"),
         ]
     )

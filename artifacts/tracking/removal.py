@@ -18,6 +18,7 @@ from artifacts.tracking.files import (
     unchangeable,
 )
 from artifacts.tracking.places import above
+from artifacts.verification import compare_mended
 from runs.deletion import lock_kept
 from runs.models import Run
 
@@ -37,6 +38,7 @@ def delete_files(*, run: Run, path: str, groups: Iterable[Artifact] | None = Non
         groups = rows.exclude(state=ArtifactState.REMOVED)
     count = 0
     unneeded: list[Unneeded] = []
+    changed: list[Artifact] = []
     with transaction.atomic():
         lock_kept(run.pk)  # first, as who registers a checkpoint does
         for group in Artifact.objects.select_for_update().filter(pk__in=[one.pk for one in groups]).order_by("pk"):
@@ -47,7 +49,10 @@ def delete_files(*, run: Run, path: str, groups: Iterable[Artifact] | None = Non
                 raise unchangeable(group)
             count += len(indexes)
             unneeded += take_out(group, indexes)
+            changed.append(group)
     remove_bytes(unneeded)
+    for group in changed:
+        compare_mended(group)
     return count
 
 
@@ -75,6 +80,6 @@ def take_out(group: Artifact, indexes: Collection[int]) -> list[Unneeded]:
     group.places = [group.file_number(index) for index in kept]
     group.manifest = [group.manifest[index] for index in kept]
     if group.state == ArtifactState.CORRUPT and group.damaged_file not in {e["name"] for e in group.manifest}:
-        group.state, group.damaged_file = ArtifactState.VERIFIED, ""
+        group.damaged_file = ""  # others may be damaged as well: call `compare_mended` after the commit
     save_files(group)
     return taken

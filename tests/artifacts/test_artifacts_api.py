@@ -118,6 +118,33 @@ def test_what_is_large_and_in_a_bucket_is_compared_by_the_scheduler(as_editor, l
     assert fresh(large_in_a_bucket).state == after
 
 
+@pytest.mark.parametrize("ask", ["{}/verify", "{run}/resume?source_artifact_id={uid}"])
+def test_more_than_two_comparisons_at_once_are_asked_to_come_back(as_editor, checkpoint, ask):
+    place = artifact_path(checkpoint)
+    path = ask.format(place, run=run_path(checkpoint.run), uid=checkpoint.uid)
+    before = everything()
+    with comparing.comparing_place(), comparing.comparing_place():
+        refused = as_editor.call("POST", path, {})
+    unchanged = everything() == before
+    answers = [as_editor.call("POST", path, {}).status_code for _ in range(3)]
+    damage(checkpoint)
+    answers += [as_editor.call("POST", path, {}).status_code for _ in range(3)]
+    damage(checkpoint)  # which puts the byte back
+    answers.append(as_editor.call("POST", path, {}).status_code)
+
+    assert (refused.status_code, refused.json()["code"], refused.headers["Retry-After"]) == (503, "busy", "2")
+    assert unchanged
+    assert answers in ([code] * 3 + [409] * 3 + [code] for code in (200, 201))
+
+
+def test_the_scheduler_compares_while_all_places_are_taken(checkpoint):
+    Artifact.objects.filter(pk=checkpoint.pk).update(state="complete")
+    with comparing.comparing_place(), comparing.comparing_place():
+        Verifier()()
+
+    assert fresh(checkpoint).state == "verified"
+
+
 @pytest.mark.parametrize("state", ["removed", "writing"])
 def test_what_is_not_there_is_not_compared_later_either(as_editor, large_in_a_bucket, state):
     Artifact.objects.filter(pk=large_in_a_bucket.pk).update(state=state)

@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
+from artifacts import verification
 from artifacts.erasure import ErasureSweep
 from artifacts.manifest import is_client_path, is_safe_name
 from artifacts.models import Artifact
@@ -22,7 +23,7 @@ from artifacts.tracking.logged import create_logged_model, link_models, put_mode
 from artifacts.tracking.places import find_step, place_of
 from artifacts.tracking.removal import delete_files
 from artifacts.tracking.tree import artifacts_of_run, find_file
-from artifacts.verification import verify_artifact
+from artifacts.verification import Verifier, verify_artifact
 from runs.attempts import finish_attempt, open_attempt
 from runs.deletion import delete_run
 from runs.models import Run
@@ -30,7 +31,7 @@ from runs.telemetry.removal import remove_leftovers
 from runs.tracking.external import create_external_run, update_tracked
 from tests.factories import at_once, everything, exit_body, fresh, new_artifact, new_attempt
 from tests.runs.telemetry.model import Crash
-from trainhub.errors import ArtifactDamaged, DomainError, NotFound
+from trainhub.errors import ArtifactDamaged, Conflict, DomainError, NotFound
 
 pytestmark = pytest.mark.django_db
 UID = "art_0123456789abcdef"
@@ -287,6 +288,76 @@ def test_a_damaged_checkpoint_is_mended_by_the_same_bytes_and_replaced_by_others
     put(run, "checkpoints/5.pt", b"another")
     assert (fresh(checkpoint).state, fresh(checkpoint).damaged_file) == ("verified", "")
     assert verify_artifact(artifact=fresh(checkpoint)).state == "verified"
+
+
+def damaged_twice(run, *paths, content=b"four"):
+    """Return an artifact of these files, of which the first two are lost and the first one is known to be."""
+    for path in paths:
+        put(run, path, content)
+    artifact = run.artifacts.get()
+    for index in (0, 1):
+        store().delete_file(artifact.uid, artifact.file_number(index))
+    with pytest.raises(ArtifactDamaged, match=paths[0].rpartition("/")[2]):
+        verify_artifact(artifact=artifact)
+    return fresh(artifact)
+
+
+def state_of(artifact):
+    now = fresh(artifact)
+    return now.state, now.damaged_file
+
+
+@pytest.mark.parametrize(
+    "mend", [lambda run: put(run, "plots/a", b"four"), lambda run: delete_files(run=run, path="plots/a")]
+)
+def test_of_two_damaged_files_the_second_is_known_once_the_first_is_mended(run, mend):
+    plots = damaged_twice(run, "plots/a", "plots/b", "plots/c")
+
+    mend(run)
+    assert state_of(plots) == ("corrupt", "b")
+    put(run, "plots/b", b"four")
+    assert state_of(plots) == ("verified", "")
+
+
+def test_what_is_too_large_to_be_compared_at_once_is_damaged_until_the_scheduler_has_compared_it(run, monkeypatch):
+    monkeypatch.setattr(verification, "READ_AT_ONCE_BYTES", 1)
+    plots = damaged_twice(run, "plots/a", "plots/b")
+
+    put(run, "plots/a", b"four")
+    assert state_of(plots) == ("corrupt", "")
+    verifier = Verifier()
+    assert [verifier(), verifier()] == [True, False]
+    assert state_of(plots) == ("corrupt", "b")
+    put(run, "plots/b", b"four")
+    assert [state_of(plots), verifier(), state_of(plots)] == [("corrupt", ""), True, ("verified", "")]
+
+
+def test_overwriting_another_file_of_a_damaged_checkpoint_does_not_make_it_whole(run):
+    paths = [f"checkpoints/5/{name}" for name in "abc"]
+    for path in paths:
+        put(run, path)
+    complete_checkpoint(checkpoint=run.artifacts.get(), by=ANNA)
+    checkpoint = damaged_twice(run, *paths, content=b"content")
+
+    put(run, paths[2], b"another")
+    assert fresh(checkpoint).state == "writing"
+    complete_checkpoint(checkpoint=checkpoint, by=ANNA)
+    assert state_of(checkpoint) == ("corrupt", "a")
+    for path in paths[:2]:
+        put(run, path, b"other")
+    complete_checkpoint(checkpoint=checkpoint, by=ANNA)
+    assert state_of(checkpoint) == ("verified", "")
+
+
+@pytest.mark.parametrize("path", ["plots", "plots/deep"])
+def test_damaged_files_do_not_become_a_model(run, path):
+    plots = damaged_twice(run, "plots/deep/a", "plots/deep/b")
+
+    with pytest.raises(Conflict, match="damaged"):
+        checkpoints.mark_model(run=run, path=path, by=ANNA)
+
+    assert [state_of(one) for one in run.artifacts.all()] == [state_of(plots)] == [("corrupt", "deep/a")]
+    assert fresh(plots).type == "other"
 
 
 def test_a_file_that_is_replaced_while_it_is_verified_is_no_damage(run):

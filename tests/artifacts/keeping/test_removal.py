@@ -16,6 +16,7 @@ from artifacts.models import Artifact, LoggedModel, ModelVersion, RegisteredMode
 from artifacts.registry.versions import create_version
 from artifacts.services import prepare_resume, tag_artifact
 from artifacts.storage import store
+from artifacts.tracking.checkpoints import complete_checkpoint
 from artifacts.tracking.files import Sender, put_file
 from artifacts.verification import verify_artifact
 from projects.models import Project
@@ -424,6 +425,19 @@ def test_a_removed_checkpoint_is_refused_and_nothing_changes(removed, admin, use
     assert (fresh(removed).state, removed.tags.count(), Run.objects.count()) == ("removed", 0, runs)
 
 
+@pytest.mark.parametrize(("state", "said"), [("writing", "again|overwritten"), ("corrupt", "damaged")])
+@pytest.mark.parametrize("use", [use_tag, use_resume])
+def test_what_was_chosen_and_is_not_whole_any_more_is_refused(project, admin, use, state, said):
+    chosen = checkpoints(trained_run(project, None))[0]
+    Artifact.objects.filter(pk=chosen.pk).update(state=state)
+    runs = Run.objects.count()
+
+    with pytest.raises(Conflict, match=said):
+        use(chosen, admin)
+
+    assert (chosen.tags.count(), Run.objects.count()) == (0, runs)
+
+
 def test_one_that_is_verified_while_it_is_removed_stays_removed(project, monkeypatch):
     run = trained_run(project, *THREE)
     keep(project, 2)
@@ -462,6 +476,34 @@ def test_a_client_begins_a_new_checkpoint_where_one_was_removed(project, admin):
     )
 
     assert (new.pk != old.pk, fresh(old).state, store().holds(new.uid)) == (True, "removed", True)
+
+
+def test_a_checkpoint_that_its_client_overwrote_is_the_newest(project, admin):
+    run = trained_run(project, None, None)
+    first = checkpoints(run)[0]
+    Artifact.objects.filter(pk=first.pk).update(is_from_client=True, source="checkpoints/a")
+    path = f"checkpoints/a/{first.manifest[0]['name']}"
+
+    again = put_file(run=run, path=path, blocks=[b"better"], size_bytes=6, by=Sender("ada", admin))
+    complete_checkpoint(checkpoint=again, by=Sender("ada", admin))
+    verify_artifact(artifact=checkpoints(run)[1])  # which is no writing
+    keep(project, 1)
+    finish()
+
+    assert (again.pk, steps_left(run)) == (first.pk, [100])
+
+
+def test_a_file_that_is_only_added_makes_no_checkpoint_newer(project, admin):
+    run = trained_run(project, None, None)
+    first = checkpoints(run)[0]
+    Artifact.objects.filter(pk=first.pk).update(is_from_client=True, source="checkpoints/a")
+
+    again = put_file(run=run, path="checkpoints/a/README", blocks=[b"x"], size_bytes=1, by=Sender("ada", admin))
+    complete_checkpoint(checkpoint=again, by=Sender("ada", admin))
+    keep(project, 1)
+    finish()
+
+    assert steps_left(run) == [200]
 
 
 def test_a_file_on_its_way_into_a_checkpoint_that_goes_is_not_acknowledged(project, admin, monkeypatch):

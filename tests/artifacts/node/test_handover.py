@@ -3,15 +3,20 @@
 import errno
 import hashlib
 import os
+from datetime import timedelta
 
 import orjson
 import pytest
+from django.utils import timezone
 
 from artifacts.models import Artifact
+from artifacts.services import collect_unfinished, tag_artifact
 from artifacts.storage import store
+from artifacts.verification import verify_artifact
 from runs.attempts import finish_attempt, open_attempt
 from runs.services import create_run
-from tests.factories import entry, everything, exit_body, kinds, new_artifact, new_attempt, new_run, runner_of
+from tests.factories import damage, entry, everything, exit_body, kinds, new_artifact, new_attempt, new_run, runner_of
+from trainhub.errors import ArtifactDamaged
 
 pytestmark = pytest.mark.django_db
 WEIGHTS, STATE = b"weights " * 1000, b"momentum"
@@ -117,6 +122,52 @@ def test_completing_without_all_files_is_409_and_names_them(runner, offered):
     answer = runner.call("POST", f"{offered}/complete")
 
     assert (answer.status_code, answer.json()["missing"], only().state) == (409, [1], "writing")
+
+
+def test_an_artifact_of_which_another_file_is_damaged_too_is_not_whole_when_the_first_was_sent_again(runner, offered):
+    for index, content in enumerate((WEIGHTS, STATE)):
+        runner.call("PUT", f"{offered}/files/{index}", content)
+    runner.call("POST", f"{offered}/complete")
+    damage(only(), 0)
+    damage(only(), 1)
+    with pytest.raises(ArtifactDamaged):
+        verify_artifact(artifact=only())
+
+    for index, content, state in ((0, WEIGHTS, "corrupt"), (1, STATE, "verified")):
+        assert runner.call("POST", "/node/artifacts", offer_body()).json()["missing"] == [index]
+        runner.call("PUT", f"{offered}/files/{index}", content)
+        assert runner.call("POST", f"{offered}/complete").json()["state"] == state
+
+
+@pytest.fixture
+def reopened(runner, offered, editor):
+    """A tagged checkpoint whose second file was damaged, and that its runner has begun to send again."""
+    for index, content in enumerate((WEIGHTS, STATE)):
+        runner.call("PUT", f"{offered}/files/{index}", content)
+    runner.call("POST", f"{offered}/complete")
+    tag_artifact(artifact=only(), value="release", notes="", by=editor)
+    damage(only(), 1)
+    with pytest.raises(ArtifactDamaged):
+        verify_artifact(artifact=only())
+    assert runner.call("POST", "/node/artifacts", offer_body()).json()["missing"] == [1]
+    return only()
+
+
+def test_a_tagged_checkpoint_is_not_replaced_while_it_is_sent_again(runner, reopened):
+    before = everything()
+
+    answer = runner.call("POST", "/node/artifacts", offer_body(files=[entry("model.bin", b"other")]))
+
+    assert (answer.status_code, everything(), store().numbers(reopened.uid)) == (409, before, {0})
+
+
+def test_a_tagged_checkpoint_that_nobody_goes_on_sending_is_damaged_as_before(attempt, reopened):
+    finish_attempt(attempt=attempt, report=exit_body())
+    Artifact.objects.update(created_at=timezone.now() - timedelta(hours=25))
+
+    assert collect_unfinished() == 0
+    assert (only().state, only().damaged_file, only().tags.count()) == ("corrupt", "optimizer.bin", 1)
+    assert store().numbers(reopened.uid) == {0}
 
 
 def test_complete_twice_leaves_one_event(runner, offered, attempt):
