@@ -1,6 +1,7 @@
 """The tables of artifacts: what runs produce, its tags, and what tracking clients say of models."""
 
 from artifacts.models.artifact import Artifact, ArtifactState, ArtifactTag, ArtifactType, ArtifactUpload, TagValue
+from artifacts.models.installation import Installation
 from artifacts.models.logged_model import LoggedModel, Readiness, RunModel
 from artifacts.models.registry import ModelAlias, ModelVersion, RegisteredModel, Stage
 from artifacts.models.store_check import StoreCheck
@@ -11,6 +12,7 @@ __all__ = [
     "ArtifactTag",
     "ArtifactType",
     "ArtifactUpload",
+    "Installation",
     "LoggedModel",
     "ModelAlias",
     "ModelVersion",

@@ -2,6 +2,7 @@
 
 from artifacts.storage.base import (
     BLOCK_BYTES,
+    MARK,
     ArtifactStore,
     BodyCutOff,
     Readable,
@@ -15,6 +16,7 @@ from artifacts.storage.file import FileStore
 
 __all__ = [
     "BLOCK_BYTES",
+    "MARK",
     "ArtifactStore",
     "BodyCutOff",
     "FileStore",

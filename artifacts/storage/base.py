@@ -16,6 +16,7 @@ from typing import NamedTuple, Protocol, Self
 from trainhub.errors import DomainError, TooBusy
 
 BLOCK_BYTES = 1024 * 1024
+MARK = "installation"  # at the root of a store; no place of an artifact, as those lie in folders of two letters
 UID = re.compile(r"[a-z]+_[0-9a-z]+")
 
 
@@ -149,6 +150,14 @@ class ArtifactStore(Protocol):
 
     def uids_in(self, part: str, *, older_than: timedelta) -> list[str]:
         """Return the uids of artifacts in a part of the store to which no file was added for so long."""
+        ...
+
+    def read_mark(self) -> str | None:
+        """Return the uid of the installation that the store belongs to; None when nobody has marked it."""
+        ...
+
+    def write_mark(self, uid: str) -> None:
+        """Let the store belong to an installation. Raises: StorageFull."""
         ...
 
     def problems(self) -> list[str]:

@@ -19,7 +19,7 @@ from datetime import timedelta
 from io import BufferedReader
 from pathlib import Path
 
-from artifacts.storage.base import UID, BodyCutOff, Received, check_place
+from artifacts.storage.base import MARK, UID, BodyCutOff, Received, check_place
 from trainhub.errors import DomainError, InvalidInput, StorageFull
 
 BLOCKS_AHEAD = 2  # that may wait to be written while the next arrives
@@ -203,6 +203,25 @@ class FileStore:
     def delete(self, uid: str) -> None:
         """Remove all files of an artifact; gone is success."""
         shutil.rmtree(self._place(uid, 0).parent, ignore_errors=True)
+
+    def read_mark(self) -> str | None:
+        """Return the uid of the installation that the folder belongs to; None when nobody has marked it."""
+        try:
+            return (self._root / MARK).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def write_mark(self, uid: str) -> None:
+        """Let the folder belong to an installation, durably. Raises: StorageFull."""
+        aside = self._root / f".{MARK}.{secrets.token_hex(4)}"
+        try:
+            with _told_when_full():
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                _write_durably(aside, [f"{uid}\n".encode()], None)
+                aside.rename(self._root / MARK)
+                _sync_folder(self._root)
+        finally:
+            aside.unlink(missing_ok=True)
 
     def problems(self) -> list[str]:
         """Return why no file can be put into the folder, and taken out of it."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from artifacts.storage.base import BLOCK_BYTES, UID, BodyCutOff, Received, StoreUnavailable, check_place
+from artifacts.storage.base import BLOCK_BYTES, MARK, UID, BodyCutOff, Received, StoreUnavailable, check_place
 from artifacts.storage.s3_client import Bucket, base64_md5
 from artifacts.storage.s3_reading import S3Reader
 from trainhub.errors import DomainError, InvalidInput
@@ -246,6 +246,18 @@ class S3Store:
             if UID.fullmatch(uid) and uid[-2:] == part:
                 newest[uid] = max(newest.get(uid, found["LastModified"]), found["LastModified"])
         return [uid for uid, at in newest.items() if at < limit]
+
+    def read_mark(self) -> str | None:
+        """Return the uid of the installation that the bucket belongs to; None when nobody has marked it."""
+        try:
+            with S3Reader(self.bucket, f"{self.bucket.prefix}{MARK}") as file:
+                return file.read().decode(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def write_mark(self, uid: str) -> None:
+        """Let what begins with the prefix belong to an installation."""
+        self.bucket.put(f"{self.bucket.prefix}{MARK}", f"{uid}\n".encode())
 
     def problems(self) -> list[str]:
         """Return why no object can be put into the bucket, read and deleted."""

@@ -146,11 +146,56 @@ def test_links_take_no_room_and_deleted_artifacts_leave_with_the_next_backup(res
     folder = tmp_path / "linked"
     assert manage(hub, "backup", folder, "--link").returncode == 0
     assert all(path.stat().st_nlink == 2 for path in stored(folder))
-    for part in (hub.data / "store").glob("??"):
-        shutil.rmtree(part)
+    hub.manage("shell", "--command", DELETED)
 
-    assert "0 files of artifacts" in manage(hub, "backup", folder, "--link").stdout
+    done = manage(hub, "backup", folder, "--link")
+
+    assert "0 files of artifacts" in done.stdout
+    assert "WARNING" not in done.stderr
     assert stored(folder) == []
+
+
+DELETED = """
+from artifacts.erasure import erase_step
+from runs.deletion import delete_run
+from runs.models import Run
+from tests.factories import new_user
+run = Run.objects.get(artifacts__isnull=False)
+delete_run(run=run, by=new_user("deleter"))
+while erase_step(run):
+    pass
+"""
+
+
+def test_a_store_that_lost_its_files_takes_nothing_from_the_backup(resting: Any, elsewhere: Hub) -> None:
+    hub, folder = resting
+    before = content(folder / "store")
+    for part in (hub.data / "store").glob("??"):
+        shutil.rmtree(part)  # as when its disk is not mounted
+
+    done = manage(hub, "backup", folder)
+
+    assert done.returncode == 0, done.stderr
+    assert content(folder / "store") == before
+    uid = stored(folder)[0].parent.name
+    assert f"WARNING: the store has no files of 1 artifacts that the database lists: {uid}." in done.stderr
+    assert manage(elsewhere, "restore", folder).returncode == 0
+
+
+def test_another_file_of_the_same_size_is_copied_again(resting: Any, tmp_path: Path) -> None:
+    hub, folder = resting
+    linked = tmp_path / "linked"
+    assert manage(hub, "backup", linked, "--link").returncode == 0
+    file = stored(hub.data)[0]
+    other, written_at = bytes(file.stat().st_size), file.stat().st_mtime
+    file.unlink()  # its number is given out again
+    file.write_bytes(other)
+
+    assert "1 were new" in manage(hub, "backup", folder).stdout
+    assert (folder / "store" / file.relative_to(hub.data / "store")).read_bytes() == other
+    os.utime(file, (written_at, written_at))
+    assert "1 were new" in manage(hub, "backup", linked, "--link").stdout
+    assert (linked / "store" / file.relative_to(hub.data / "store")).samefile(file)
 
 
 def test_secrets_and_database_are_for_their_owner_alone(resting: Any) -> None:

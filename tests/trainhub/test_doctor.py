@@ -10,6 +10,8 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from artifacts.ownership import installation_uid
+from artifacts.storage import store
 from runs import executor_use
 from runs.executors.base import MissingExecutor
 from runs.models import Attempt
@@ -24,9 +26,12 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def stores_not_asked_yet():
-    folders._said_by_stores.cache_clear()
+    asked = folders._said_by_stores, folders._foreign_stores
+    for one in asked:
+        one.cache_clear()
     yield
-    folders._said_by_stores.cache_clear()
+    for one in asked:
+        one.cache_clear()
 
 
 def levels(check):
@@ -96,6 +101,17 @@ def test_a_broken_backup_is_a_problem(settings, tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
 
     assert levels(setup.backups) == [2]
+
+
+def test_a_store_of_another_installation_is_a_problem(settings, tmp_path):
+    settings.DATA_DIR = tmp_path
+    assert levels(folders.store_owner) == [0]
+    folders._foreign_stores.cache_clear()
+    store().write_mark("hub_0000000000another")
+
+    found = only(folders.store_owner)
+
+    assert (found.word, f"put {installation_uid()} into" in found.remedy) == ("problem", True)
 
 
 @pytest.mark.parametrize(("mode", "level"), [(0o700, 0), (0o750, 2), (0o705, 2)])

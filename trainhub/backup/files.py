@@ -1,15 +1,18 @@
 """Copies of the store's files.
 
-A stored file never changes and is there whole or not at all, so its size tells whether it is in the backup already.
+A stored file never changes and is there whole or not at all. A number may be given out again, though, and then names
+other bytes, perhaps as many: size and time together tell whether a file is in the backup already.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from artifacts.storage.base import UID
 
 INCOMING = "incoming"  # what is being received; nothing in it belongs to an artifact yet
 
@@ -25,18 +28,19 @@ class Copied:
 
 
 def copy_new_files(source: Path, target: Path, *, by_link: bool) -> Copied:
-    """Bring the store `source` into `target`: what is there with its full size stays. Memory use is one folder's names.
+    """Bring the store `source` into `target`: what is there already stays. Memory use is one folder's names.
 
-    `by_link`: as hard links, which take no room and no time, on the same disk; otherwise as copies. What is deleted
-    meanwhile is left out. Raises: OSError.
+    `by_link`: as hard links, which take no room and no time, on the same disk; otherwise as copies, which keep the
+    time of their last change. What is deleted meanwhile is left out. Raises: OSError.
     """
     copied = Copied()
     for path in _files_below(source):
         place = target / path.relative_to(source)
         try:
-            size = path.stat().st_size
-            if _size_of(place) != size:
-                _bring(path, place, size, by_link=by_link)
+            status = path.stat()
+            size = status.st_size
+            if not _is_there(place, status, by_link=by_link):
+                _bring(path, place, status, by_link=by_link)
                 copied.new_files += 1
                 copied.new_bytes += size
         except FileNotFoundError:
@@ -46,12 +50,26 @@ def copy_new_files(source: Path, target: Path, *, by_link: bool) -> Copied:
     return copied
 
 
-def remove_gone(source: Path, target: Path) -> None:
-    """Remove from `target` the folders of artifacts that `source` does not have any more."""
-    for part in target.glob("??"):
-        for folder in part.iterdir():
-            if not (source / part.name / folder.name).exists():
-                shutil.rmtree(folder, ignore_errors=True)
+def remove_gone(source: Path, target: Path, deleted: Iterable[str]) -> None:
+    """Remove from `target` the folders that `source` does not have, of artifacts that the hub itself `deleted` (uids).
+
+    That a folder is missing in `source` is not enough: the store may have lost it, or not be mounted.
+    """
+    for uid in deleted:
+        if not folder_of(source, uid).exists():
+            shutil.rmtree(folder_of(target, uid), ignore_errors=True)
+
+
+def uids_in(store: Path) -> Iterator[list[str]]:
+    """Yield the uids of artifacts that have a folder in a store, those of one part at a time."""
+    for part in sorted(path for path in store.glob("??") if path.is_dir()):
+        names = sorted(folder.name for folder in part.iterdir())
+        yield [name for name in names if UID.fullmatch(name) and name[-2:] == part.name]
+
+
+def folder_of(store: Path, uid: str) -> Path:
+    """Return where a store has the files of an artifact."""
+    return store / uid[-2:] / uid
 
 
 def _files_below(store: Path) -> Iterator[Path]:
@@ -68,14 +86,18 @@ def _files_in_parts(part: Path) -> Iterator[Path]:
             continue  # deleted
 
 
-def _size_of(path: Path) -> int | None:
+def _is_there(place: Path, status: os.stat_result, *, by_link: bool) -> bool:
+    """Tell whether the file of this status is in the backup; times by the second, as some file systems round them."""
     try:
-        return path.stat().st_size
+        there = place.stat()
     except FileNotFoundError:
-        return None
+        return False
+    if by_link:
+        return os.path.samestat(there, status)
+    return (there.st_size, int(there.st_mtime)) == (status.st_size, int(status.st_mtime))
 
 
-def _bring(path: Path, place: Path, size: int, *, by_link: bool) -> None:
+def _bring(path: Path, place: Path, status: os.stat_result, *, by_link: bool) -> None:
     place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = place.with_name(f".{place.name}")
     aside.unlink(missing_ok=True)
@@ -83,7 +105,8 @@ def _bring(path: Path, place: Path, size: int, *, by_link: bool) -> None:
         os.link(path, aside)
     else:
         shutil.copyfile(path, aside)
-    if aside.stat().st_size != size:
+        os.utime(aside, ns=(status.st_atime_ns, status.st_mtime_ns))
+    if aside.stat().st_size != status.st_size:
         aside.unlink()
         raise OSError(f"{path} was copied incompletely")
     aside.replace(place)

@@ -7,20 +7,23 @@ import shutil
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 
 from artifacts.models import Artifact
 from trainhub import __version__
-from trainhub.backup.dumps import dump_database
+from trainhub.backup.dumps import DumpFailed, dump_database
 from trainhub.backup.files import Copied, copy_new_files, remove_gone
+from trainhub.backup.listed import deleted_artifacts, lost_artifacts
 from trainhub.backup.manifest import DUMPS, EXECUTORS, MANIFEST, SECRETS, Manifest, hash_files, write_manifest
 from trainhub.errors import Conflict
 from trainhub.schema_state import applied_migrations
 
 
-def take_backup(folder: Path, *, by_link: bool = False) -> tuple[Manifest, Copied]:
+def take_backup(folder: Path, *, by_link: bool = False) -> tuple[Manifest, Copied, list[str]]:
     """Bring the installation into `folder`, which holds an earlier backup or nothing; only what is new is copied.
+
+    The list is of artifacts (uids) of which the store has lost the files; what an earlier backup had of them stays.
 
     The store is gone through before and after the database is copied, so that what was stored and what was deleted
     meanwhile is there; a file that came and was replaced between the two is not. All new parts lie beside those of the
@@ -32,10 +35,13 @@ def take_backup(folder: Path, *, by_link: bool = False) -> tuple[Manifest, Copie
     _prepare(folder)
     source, target = settings.DATA_DIR / "store", folder / "store"
     before = copy_new_files(source, target, by_link=by_link)
+    # Asked before the copy of the database is made: whatever that one lists must stay.
+    deleted = _ask_for_deleted(target)
     made_at = timezone.now()
     dump = DUMPS[connection.vendor]
     dump_database(folder / f".{dump}")
     after = copy_new_files(source, target, by_link=by_link)
+    lost = lost_artifacts(source)
     names = [dump, *_copy_secrets(folder), *_copy_executors(folder)]
     hashes = hash_files(folder, [f".{name}" for name in names])
     manifest = Manifest(
@@ -51,10 +57,18 @@ def take_backup(folder: Path, *, by_link: bool = False) -> tuple[Manifest, Copie
     os.sync()
     _put_in_place(folder, dump)
     write_manifest(folder, manifest)
-    remove_gone(source, target)
+    remove_gone(source, target, deleted)
     after.new_files += before.new_files
     after.new_bytes += before.new_bytes
-    return manifest, after
+    return manifest, after, lost
+
+
+def _ask_for_deleted(target: Path) -> list[str]:
+    """Return the artifacts that the database has no more. Raises: DumpFailed when it cannot be read."""
+    try:
+        return deleted_artifacts(target)
+    except DatabaseError as error:
+        raise DumpFailed(f"The database cannot be read: {error}.") from None
 
 
 def _prepare(folder: Path) -> None:

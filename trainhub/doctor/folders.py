@@ -8,12 +8,14 @@ import shutil
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
 from django.db import connection
 
-from artifacts.storage import store_problems
+from artifacts.ownership import installation_uid, is_foreign
+from artifacts.storage import MARK, StoreUnavailable, store_problems, stores
 from trainhub.doctor.findings import Finding, problem, warning, well
 from trainhub.templatetags.formatting import file_size
 
@@ -96,3 +98,27 @@ def store() -> Iterator[Finding]:
 @functools.lru_cache(maxsize=1)
 def _said_by_stores(moment: int) -> list[str]:  # noqa: ARG001 - the cache's key: asked once for each
     return store_problems()
+
+
+def store_owner() -> Iterator[Finding]:
+    """Whether the stores belong to this database."""
+    foreign = _foreign_stores(int(time.monotonic() / STORES_ASKED_EVERY))
+    for kind in foreign:
+        seen = f"The store {kind} belongs to another installation or database: nothing is removed from it."
+        remedy = (
+            "See that DATABASE_URL, TRAINHUB_DATA, TRAINHUB_STORE and TRAINHUB_S3 belong together. If the store is "
+            f"this hub's and no other uses it, put {installation_uid()} into the file `{MARK}` at its root: then what "
+            "this database does not know is removed from it."
+        )
+        yield problem("store's owner", seen, remedy)
+    if not foreign:
+        yield well("store's owner", "this installation")
+
+
+@functools.lru_cache(maxsize=1)
+def _foreign_stores(moment: int) -> list[str]:  # noqa: ARG001 - the cache's key: asked once for each
+    foreign = []
+    for files in stores():
+        with suppress(StoreUnavailable):  # `store` says so
+            foreign += [files.kind] if is_foreign(files) else []
+    return foreign

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 Check = Callable[[], Iterable[Finding]]
 QUICK: tuple[Check, ...] = (
     *(setup.versions, setup.address, setup.secret_key, setup.web_threads, setup.backups),
-    *(folders.data_folder, folders.secret_files, folders.disk, folders.store),
+    *(folders.data_folder, folders.secret_files, folders.disk, folders.store, folders.store_owner),
     *(database.reachable, database.schema, database.durability, database.clock, database.connections),
     *(
         work.schedulers,

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from trainhub.backup.dumps import DumpFailed
@@ -10,6 +11,8 @@ from trainhub.backup.manifest import MANIFEST
 from trainhub.backup.taking import take_backup
 from trainhub.errors import DomainError
 from trainhub.templatetags.formatting import file_size
+
+NAMED = 5  # artifacts that are missing in the store
 
 
 class Command(BaseCommand):
@@ -26,7 +29,7 @@ class Command(BaseCommand):
         """Take it and say what it holds."""
         folder = options["folder"].absolute()
         try:
-            manifest, copied = take_backup(folder, by_link=options["link"])
+            manifest, copied, lost = take_backup(folder, by_link=options["link"])
         except DumpFailed as error:
             raise CommandError(f"No backup was made: {error.detail} {what_is_there(folder)}") from None
         except DomainError as error:
@@ -42,6 +45,13 @@ class Command(BaseCommand):
             self.stdout.write(
                 f"NOT in it: the bytes of {manifest.in_object_stores} artifacts in an object store. "
                 "Protect that bucket by its own versioning or replication."
+            )
+        if lost:
+            self.stderr.write(
+                f"WARNING: the store has no files of {len(lost)} artifacts that the database lists: "
+                f"{', '.join(lost[:NAMED])}{' and more' if len(lost) > NAMED else ''}. "
+                f"Is {settings.DATA_DIR / 'store'} mounted? What an earlier backup had of them is still in "
+                f"{folder / 'store'}; copy their folders back from there. check_store names each missing file."
             )
 
 

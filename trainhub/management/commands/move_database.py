@@ -10,6 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 
+from artifacts.ownership import forget_installation
 from trainhub.databases import database_settings
 from trainhub.management.commands.up import check_port
 from trainhub.moving.move import CannotMove, TableReport, check_is_empty, lift_time_limits, move
@@ -26,7 +27,8 @@ class Command(BaseCommand):
 
     help = (
         "Copy everything from the database that the settings name into another, empty one, compare counts and digests, "
-        "and print them. The hub must be stopped; runs may go on. Nothing is changed in the old database. "
+        "and print them. The hub must be stopped; runs may go on. The old database keeps everything but the uid by "
+        "which stores know it: started by mistake, it removes nothing from them. "
         "Sessions are left behind: people sign in again."
     )
 
@@ -64,6 +66,7 @@ class Command(BaseCommand):
             reports.append(report)
         if different := [report.table for report in reports if not report.is_same]:
             raise CommandError(f"Nothing was moved: {', '.join(different)} came out different.")
+        forget_installation(DEFAULT_DB_ALIAS)
         with connections[TARGET].cursor() as cursor:
             cursor.execute("ANALYZE")
         rows, seconds = sum(report.rows_before for report in reports), time.monotonic() - started
