@@ -89,7 +89,7 @@ def test_what_a_trainer_on_slurm_is_given(on_slurm, tmp_path, monkeypatch):
 def test_a_job_that_waits_says_why_and_is_cancelled_at_once(on_slurm, tmp_path):
     with trained(on_slurm, tmp_path / "attempts") as training:
         training.handle = on_slurm.submit(training.request(nodes=9))  # the cluster has three
-        waiting = eventually(lambda: (found := training.state()).reason.startswith("PartitionConfig") and found, 60)
+        waiting = eventually(lambda: (found := training.state()).reason.startswith("PartitionConfig") and found)
         assert (waiting.state, waiting.engine) == ("queued", "PENDING")
 
         on_slurm.cancel(training.handle)
