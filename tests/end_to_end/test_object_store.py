@@ -244,9 +244,10 @@ def test_a_deleted_run_leaves_nothing_in_the_bucket(hub: Hub, s3_server: S3Serve
 
 
 LIST = """
+from artifacts.storage import MARK
 from artifacts.storage.choice import s3_store
 bucket = s3_store().bucket
-print(len(list(bucket.objects(bucket.prefix))))
+print(len([found for found in bucket.objects(bucket.prefix) if found["Key"] != f"{bucket.prefix}{MARK}"]))
 """
 ERASE = """
 from artifacts.erasure import erase_step
