@@ -181,7 +181,7 @@ def test_everything_is_killed_in_turn_and_nothing_is_lost_or_started_twice(
 
     assert len(launched) == RUNS
     for path, _ in launched:
-        eventually(lambda path=path: hub.run(path)["status"] in {"completed", "failed", "cancelled"}, path, 120)
+        eventually(lambda path=path: hub.run(path)["status"] in {"completed", "failed", "cancelled"}, path, 240)
     eventually(lambda: not hub.processes(), "the end of all processes of runs", 60)
     for path, fate in launched:
         Story(hub, path, fate, kills, PACE).check()
