@@ -46,7 +46,7 @@ programs: ## make the environments of all programs in TRAINHUB_PROGRAMS, from th
 # first; all others compute. Two lanes at once keep the cores busy, and what computes gives way, so that what waits for a
 # process does not wait for the other lane. Each prints what it has to say when it is through. A file of the former stays in
 # one test process: hubs, long logs and databases are made once for all of its tests.
-PROCESS_TESTS := tests/end_to_end tests/postgres tests/runs/executors tests/recipes tests/browser tests/runner tests/artifacts
+PROCESS_TESTS := tests/benchmarks tests/end_to_end tests/postgres tests/runs/executors tests/recipes tests/browser tests/runner tests/artifacts
 PROCESSES := -n 2 --dist loadscope --no-loadscope-reorder --durations 15 --durations-min 5
 DATABASE_TESTS := tests/admin tests/hostile tests/mlflow_api tests/pages tests/projects tests/runs tests/trainhub
 ON_DATABASE := -m "not browser and not trainer"
@@ -63,9 +63,9 @@ test-processes: $(VENV)/installed-dev
 
 .PHONY: test-computing
 test-computing: $(VENV)/installed-dev
-	@env -u DATABASE_URL nice -n 15 $(BIN)/python -m pytest -n auto $(PROCESS_TESTS:%=--ignore=%)
+	@env -u DATABASE_URL nice -n 10 $(BIN)/python -m pytest -n auto $(PROCESS_TESTS:%=--ignore=%)
 	@if [ -n "$${DATABASE_URL:-}" ]; then \
-	  nice -n 15 $(BIN)/python -m pytest -n auto $(ON_DATABASE) --ignore=tests/runs/executors $(DATABASE_TESTS); fi
+	  nice -n 10 $(BIN)/python -m pytest -n auto $(ON_DATABASE) --ignore=tests/runs/executors $(DATABASE_TESTS); fi
 
 .PHONY: test-database
 test-database: $(VENV)/installed-dev ## run the tests that touch the database on the one that DATABASE_URL names

@@ -29,7 +29,7 @@ POLL_SECONDS = 0.005  # a start or a first line is seen at most this much too la
 Found = TypeVar("Found")
 
 
-def wait_for(probe: Callable[[], Found], what: str, seconds: float = 60.0, pause: float = POLL_SECONDS) -> Found:
+def wait_for(probe: Callable[[], Found], what: str, seconds: float = 300.0, pause: float = POLL_SECONDS) -> Found:
     """Ask `probe` until its answer is true and return it. Raises: TimeoutError naming `what`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -125,7 +125,7 @@ class Hub:
         self.database.create()
         self.python("manage.py", "migrate", "--verbosity", "0")
 
-    def python(self, *arguments: str, seconds: float = 60) -> str:
+    def python(self, *arguments: str, seconds: float = 300) -> str:
         """Run Python as this hub would, for at most so many seconds; return what it printed. Raises: RuntimeError."""
         command = [sys.executable, *arguments]
         done = subprocess.run(

@@ -26,11 +26,16 @@ def pytest_collection() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(request: pytest.FixtureRequest) -> None:
-    """Give SQLite a test database in a file: threads cannot share one in memory."""
+    """Give SQLite a test database in a file: threads cannot share one in memory.
+
+    On PostgreSQL its name is this test run's alone, as `make test` has two at a time.
+    """
     database = connections["default"].settings_dict
     if connections["default"].vendor == "sqlite":
         database["TEST"]["NAME"] = str(Path(hub_settings.DATA_DIR) / "test.sqlite3")
     else:
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:8]
+        database["TEST"]["NAME"] = f"test_{database['NAME']}_{run}"
         request.getfixturevalue("django_db_modify_db_settings_parallel_suffix")
 
 

@@ -85,7 +85,7 @@ def test_trainhub_alone_is_measured_and_nothing_is_left_behind(tmp_path):
         check=False,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=600,
     )
 
     assert done.returncode == 0, done.stderr
