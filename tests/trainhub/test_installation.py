@@ -18,7 +18,7 @@ def manage(data: Path, *arguments: str, **environment: str) -> subprocess.Comple
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TRAINHUB_", "DATABASE_"))}
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     ours = {**kept, "TRAINHUB_DATA": str(data), **environment}
-    return subprocess.run(command, env=ours, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=ours, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
 
 
 def mode(path: Path) -> int:
@@ -117,7 +117,7 @@ def test_a_setting_that_cannot_be_is_named_and_never_shown(tmp_path, name, value
 def test_the_help_of_make_lists_every_target_that_has_a_description():
     described = re.findall(r"^([^\s:#]+):.*##", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
 
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, timeout=300, check=True)
 
     listed = {line.split()[0] for line in done.stdout.splitlines() if line}
     assert {"s3", "bench-s3", "check"} <= set(described) <= listed
