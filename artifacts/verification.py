@@ -52,7 +52,8 @@ def compare_mended(artifact: Artifact) -> None:
     """Compare an artifact at once that is `corrupt` without a damaged file, where its bytes are few.
 
     Its damaged file was replaced; nobody knows of the others, as only the first one is noted. What is large, or in a
-    store that is away, the scheduler compares.
+    store that is away, the scheduler compares where there is an object store; without one it stays `corrupt` until
+    somebody verifies it.
     """
     is_mended = artifact.state == ArtifactState.CORRUPT and not artifact.damaged_file
     if is_mended and artifact.size_bytes <= READ_AT_ONCE_BYTES:

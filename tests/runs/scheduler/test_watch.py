@@ -1,6 +1,7 @@
 """Watching: what the engines say, what is done about it, and when patience ends. Time is passed in."""
 
 import pytest
+from django.db import OperationalError
 
 from runs.executors.base import ExecutorError, SubmitRefused
 from runs.lifecycle import Reason, Status
@@ -54,6 +55,23 @@ def test_one_attempt_that_cannot_be_watched_does_not_hide_the_others(engine, now
 
     assert state_of(first.run) == Status.CANCELLING
     assert state_of(second.run) == Status.FAILED
+
+
+def test_a_run_that_somebody_holds_a_lock_on_hides_nobody(engine, now, monkeypatch):
+    class LockNotAvailable(Exception):
+        sqlstate = "55P03"
+
+    def cancel(handle, *, hard=False):
+        if handle == locked.handle:
+            raise OperationalError("canceling statement due to lock timeout") from LockNotAvailable()
+
+    locked, other = new_live_run(Status.CANCELLING), new_live_run(Status.STARTING, attempt=UNCLAIMED, age_seconds=500)
+    monkeypatch.setattr(engine, "cancel", cancel)
+
+    watch_live_attempts(now)
+
+    assert state_of(locked.run) == Status.CANCELLING
+    assert state_of(other.run) == Status.FAILED
 
 
 # --- Starting -------------------------------------------------------------------------------------
